@@ -1,0 +1,87 @@
+//! The `columnar` target: a program over a batch of decoded columns.
+//!
+//! An entry point is called with r1 = the cage address of a [context](FIELDS), read-only. It works on rows
+//! `[first_row, row_count)` and returns in r0 the end of the rows it consumed, or one of the [faults](FAULT_ARITHMETIC).
+//!
+//! - A **bitmap** is [`BITMAP_LEN`] bytes: bit `i % 64` of little-endian word `i / 64` is row `i`; bits of rows at or beyond
+//!   `row_count` are zero in what the device hands over, and ignored in what it gets.
+//! - A **values** array has [`BATCH_ROWS_MAX`] elements of the column's width, little-endian; a boolean column is a bitmap. It may be read to the end:
+//!   what lies beyond `row_count` is zero. The element of a NULL row is unspecified but readable.
+//! - `select` reads `selection` and writes `result` = `selection` AND its conjunct, all words up to `row_count`. A row is selected if the conjunct is
+//!   true, not if it is NULL.
+//! - `main` of a projection writes each computed column's values and validity, aligned with the rows; rows that are not selected may hold anything.
+//! - `main` of an aggregate writes computed keys (if any), calls `group_ids` (if there are keys; else every row is group 0), and updates the accumulators of the
+//!   selected rows in `[first_row, end)`; it returns `end`. The device emits partials, clears, and calls again with `first_row = end`
+//!   until `end = row_count`. Bits of `selection` below `first_row` are zero then.
+//!
+//! Group 0 always exists: a branch-free program may read and rewrite its accumulators, unchanged, for an unselected row.
+
+/// Version of this ABI. An object for another version is refused.
+pub const VERSION: u32 = 1;
+
+/// Most rows in a batch.
+pub const BATCH_ROWS_MAX: u32 = 8192;
+
+/// Bytes of a bitmap.
+pub const BITMAP_LEN: u32 = BATCH_ROWS_MAX / 8;
+
+/// r0 of an entry point that met an overflow SQL calls an error: the host evaluates the fragment instead.
+pub const FAULT_ARITHMETIC: u64 = u64::MAX;
+
+/// One field of the context: 4 bytes, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name as in the disassembly.
+    pub name: &'static str,
+    /// Bytes from r1.
+    pub offset: i16,
+    /// What it holds.
+    pub doc: &'static str,
+}
+
+macro_rules! context {
+    ($($constant:ident = $offset:literal, $name:literal, $doc:literal;)*) => {
+        $(#[doc = concat!("Offset of `", $name, "`: ", $doc)] pub const $constant: i16 = $offset;)*
+
+        /// The context: fields of 4 bytes, by ascending offset. Addresses are cage addresses.
+        pub const FIELDS: &[Field] = &[$(Field { name: $name, offset: $offset, doc: $doc },)*];
+    };
+}
+
+context! {
+    ABI_VERSION = 0, "abi_version", "this ABI's version";
+    ROW_COUNT = 4, "row_count", "rows in the batch, at most BATCH_ROWS_MAX";
+    FIRST_ROW = 8, "first_row", "first row to work on";
+    SELECTION = 12, "selection", "address of a bitmap: rows to look at";
+    RESULT = 16, "result", "address of a bitmap that select writes";
+    PARAMETERS = 20, "parameters", "address of the parameter slots, 16 bytes each";
+    COLUMNS = 24, "columns", "address of an array of { u32 values; u32 validity; }, one a column of the manifest; values is 0 where the entry point does not load it";
+    OUTPUTS = 28, "outputs", "address of an array of { u32 values; u32 validity; }, one a computed column";
+    GROUP_IDS = 32, "group_ids", "address of u32[BATCH_ROWS_MAX] that the helper group_ids writes";
+    ACCUMULATORS = 36, "accumulators", "address of an array of u32 addresses, one an accumulator";
+    SCRATCH = 40, "scratch", "address of the scratch bitmaps, BITMAP_LEN bytes each";
+    GROUP_CAPACITY = 44, "group_capacity", "elements of every accumulator during this call";
+}
+
+/// Bytes of the context.
+pub const CONTEXT_LEN: u32 = 48;
+
+/// Bytes of an element of the column and output arrays.
+pub const COLUMN_LEN: u32 = 8;
+
+/// Offset of the validity bitmap's address in such an element.
+pub const COLUMN_VALIDITY: i16 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The context has no holes and no overlaps.
+    #[test]
+    fn fields_are_dense() {
+        for (index, field) in FIELDS.iter().enumerate() {
+            assert_eq!(field.offset as usize, index * 4, "{}", field.name);
+        }
+        assert_eq!(CONTEXT_LEN as usize, FIELDS.len() * 4);
+    }
+}

@@ -1,0 +1,11 @@
+//! The instruction set of RFC 9669: encoded slots, decoded instructions, text.
+//!
+//! A [`Slot`] is the 8 bytes as they stand in an object. An [`Instruction`] is what they mean; everything that looks at a
+//! program (verifier, interpreter, JIT, disassembler) works on instructions, and [`decode`] is the one place that knows
+//! the encoding. Start at [`decode`].
+
+mod instruction;
+mod slot;
+
+pub use instruction::{AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, WideSource, Width};
+pub use slot::Slot;

@@ -1,0 +1,17 @@
+//! What a program *is*: instructions, text, objects, and the contract between a program and the device that runs it.
+//!
+//! Entry points: [`Object::read`] turns the bytes of an ELF64 eBPF object into code, symbols and a [`Manifest`];
+//! [`Object::write`] is its inverse; [`isa::decode`] turns 8-byte slots into [`isa::Instruction`]s, refusing whatever
+//! RFC 9669 reserves; [`Builder`] assembles code with labels. [`abi::columnar`] is the contract of programs that run over
+//! decoded columns. A leaf: no I/O, nothing about engines, Arrow, networks or queries.
+#![forbid(unsafe_code)]
+
+pub mod abi;
+pub mod isa;
+pub mod manifest;
+pub mod parameters;
+pub mod types;
+
+pub use manifest::Manifest;
+pub use parameters::{ParameterSlot, Parameters};
+pub use types::{Scalar, ValueType};
