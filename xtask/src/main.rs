@@ -1,2 +1,66 @@
-//! x
-fn main() {}
+//! The project's own commands: `cargo xtask test` runs everything that must hold, `cargo xtask search` looks for what does not.
+//!
+//! Start at [`main`]. Nothing here is shipped.
+#![forbid(unsafe_code)]
+
+mod skips;
+mod stage;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+
+use crate::stage::Stage;
+
+/// Nearside's development commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Formatting, lints, docs, every test and doc test; lists skipped tests and fails on one that tests/skips.toml does not allow.
+    Test {
+        /// Only the tests: no formatting, lints or docs.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Runs the differential tests on new seeds for a time.
+    Search {
+        /// How long each of them searches.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Test { quick } => test(quick),
+        Command::Search { seconds } => search(seconds),
+    }
+}
+
+fn test(quick: bool) -> Result<()> {
+    let allowed = skips::Allowed::read()?;
+    if !quick {
+        Stage::cargo("formatting", &["fmt", "--all", "--check"]).run()?;
+        Stage::cargo("lints", &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+        Stage::cargo("docs", &["doc", "--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()?;
+    }
+    // `--show-output`: a test that skips itself says so on its standard output, which a passing test does not show otherwise.
+    let log = Stage::cargo("tests", &["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]).run()?;
+    let skipped = skips::find(&log);
+    skips::report(&skipped);
+    let forbidden = allowed.forbidden(&skipped);
+    ensure!(forbidden.is_empty(), "skipped, but tests/skips.toml does not allow it: {}", forbidden.join(", "));
+    Ok(())
+}
+
+fn search(seconds: u64) -> Result<()> {
+    Stage::cargo("search", &["test", "--release", "--workspace", "differential", "--", "--show-output"])
+        .env("NEARSIDE_SEARCH_SECONDS", &seconds.to_string())
+        .run()?;
+    Ok(())
+}
