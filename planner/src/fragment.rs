@@ -2,7 +2,15 @@
 //!
 //! Semantics are DataFusion 55's: three-valued logic, wrapping integer `+ - *`, decimal scales as arrow-rs computes them, floats compared by total order.
 
+use std::ops::RangeInclusive;
+
 use nearside_programs::{Scalar, ValueType};
+
+/// Most levels an expression has: its recursion is bounded wherever it is walked.
+pub const DEPTH_MAX: usize = 128;
+
+/// Most digits of a decimal, before or after the point.
+pub const DECIMAL_DIGITS_MAX: u8 = 38;
 
 /// The part of a query that filters, projects or aggregates one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,4 +177,81 @@ pub enum CompareOp {
     Le,
     Gt,
     Ge,
+}
+
+impl ArithmeticOp {
+    /// As SQL writes it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+        }
+    }
+}
+
+impl CompareOp {
+    /// As SQL writes it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Eq => "=",
+            Self::Ne => "<>",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+        }
+    }
+}
+
+/// Whether this is a decimal type, of whatever precision and scale.
+pub fn is_decimal(value_type: ValueType) -> bool {
+    matches!(value_type, ValueType::Decimal128 { .. })
+}
+
+/// Whether a decimal type can have this precision and scale: arrow-rs' rule (`validate_decimal_precision_and_scale`), and at most
+/// [`DECIMAL_DIGITS_MAX`] zeros before the point.
+pub fn is_decimal_type(precision: u8, scale: i8) -> bool {
+    let max = DECIMAL_DIGITS_MAX as i8;
+    (1..=DECIMAL_DIGITS_MAX).contains(&precision) && (-max..=precision as i8).contains(&scale)
+}
+
+/// Smallest and largest value of an integer type or a date.
+pub fn integer_range(value_type: ValueType) -> Option<RangeInclusive<i128>> {
+    use ValueType::*;
+    let (bits, signed) = match value_type {
+        Int8 => (8, true),
+        Int16 => (16, true),
+        Int32 | Date32 => (32, true),
+        Int64 => (64, true),
+        UInt8 => (8, false),
+        UInt16 => (16, false),
+        UInt32 => (32, false),
+        UInt64 => (64, false),
+        Bool | Float32 | Float64 | Decimal128 { .. } | Utf8 | Opaque => return None,
+    };
+    Some(if signed { -(1 << (bits - 1))..=(1 << (bits - 1)) - 1 } else { 0..=(1 << bits) - 1 })
+}
+
+/// The type of decimal arithmetic, `None` where there is none: arrow-arith `numeric.rs`, `decimal_op` (Hive's rules), which is also what
+/// DataFusion's planner asks (`BinaryTypeCoercer::get_result`).
+///
+/// `+ -`: scale `max(s1, s2)`, one digit more before the point than the larger operand; `*`: scale `s1 + s2`, precision `p1 + p2 + 1`; precision is cut
+/// to 38, so a value may have more digits than its type says.
+pub fn decimal_result(op: ArithmeticOp, left: ValueType, right: ValueType) -> Option<ValueType> {
+    let (ValueType::Decimal128 { precision: p1, scale: s1 }, ValueType::Decimal128 { precision: p2, scale: s2 }) = (left, right) else {
+        return None;
+    };
+    let (p1, s1, p2, s2) = (i16::from(p1), i16::from(s1), i16::from(p2), i16::from(s2));
+    let (precision, scale) = match op {
+        ArithmeticOp::Add | ArithmeticOp::Sub => (s1.max(s2) + (p1 - s1).max(p2 - s2) + 1, s1.max(s2)),
+        ArithmeticOp::Mul => (p1 + p2 + 1, s1 + s2),
+    };
+    // Beyond 38, arrow-rs cannot express the factor that brings both operands to one scale, and fails even over no rows.
+    if op != ArithmeticOp::Mul && (s1 - s2).abs() > i16::from(DECIMAL_DIGITS_MAX) {
+        return None;
+    }
+    let precision = u8::try_from(precision).ok()?.min(DECIMAL_DIGITS_MAX);
+    let scale = i8::try_from(scale).ok()?;
+    is_decimal_type(precision, scale).then_some(ValueType::Decimal128 { precision, scale })
 }

@@ -5,6 +5,8 @@
 //! that everything else is compared with. Nothing here knows DataFusion, Arrow or any transport.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod fragment;
 
+pub use check::TypeError;
 pub use fragment::Fragment;

@@ -1,5 +1,7 @@
 //! The types a program computes with, and literal values of them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A column's or expression's type, as programs see it.
@@ -105,5 +107,28 @@ impl ValueType {
             Decimal128 { .. } => Some(16),
             Bool | Utf8 | Opaque => None,
         }
+    }
+}
+
+/// As in the text form of fragments: `i64`, `decimal(15,2)`.
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "bool",
+            Self::Int8 => "i8",
+            Self::Int16 => "i16",
+            Self::Int32 => "i32",
+            Self::Int64 => "i64",
+            Self::UInt8 => "u8",
+            Self::UInt16 => "u16",
+            Self::UInt32 => "u32",
+            Self::UInt64 => "u64",
+            Self::Float32 => "f32",
+            Self::Float64 => "f64",
+            Self::Date32 => "date",
+            Self::Decimal128 { precision, scale } => return write!(f, "decimal({precision},{scale})"),
+            Self::Utf8 => "utf8",
+            Self::Opaque => "opaque",
+        })
     }
 }
