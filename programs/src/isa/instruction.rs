@@ -37,6 +37,11 @@ impl Reg {
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
+
+    /// 0 to 10, as encoded.
+    pub fn number(self) -> u8 {
+        self.0
+    }
 }
 
 /// How many bits an operation looks at. 32-bit results are zero-extended to 64.
@@ -253,6 +258,18 @@ pub enum Instruction {
     },
     Call(CallTarget),
     Exit,
+}
+
+impl From<Reg> for Operand {
+    fn from(register: Reg) -> Self {
+        Self::Reg(register)
+    }
+}
+
+impl From<i32> for Operand {
+    fn from(imm: i32) -> Self {
+        Self::Imm(imm)
+    }
 }
 
 impl Instruction {

@@ -4,8 +4,13 @@
 //! program (verifier, interpreter, JIT, disassembler) works on instructions, and [`decode`] is the one place that knows
 //! the encoding. Start at [`decode`].
 
+mod decode;
+mod encode;
 mod instruction;
+mod opcode;
 mod slot;
 
+pub use decode::{DecodeError, decode};
+pub use encode::{EncodeError, Encoded, encode};
 pub use instruction::{AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, WideSource, Width};
 pub use slot::Slot;
