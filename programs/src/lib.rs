@@ -7,11 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod builder;
 pub mod isa;
 pub mod manifest;
+pub mod object;
 pub mod parameters;
 pub mod types;
 
+pub use builder::{Assembled, BuildError, Builder, Label};
 pub use manifest::Manifest;
+pub use object::{Function, Object};
 pub use parameters::{ParameterSlot, Parameters};
 pub use types::{Scalar, ValueType};

@@ -345,7 +345,7 @@ mod tests {
     /// Every single-slot encoding that decodes encodes to itself: there is exactly one encoding of an instruction.
     #[test]
     fn each_instruction_has_one_encoding() {
-        let mut accepted = 0;
+        let mut opcodes = std::collections::BTreeSet::new();
         for opcode in 0..=u8::MAX {
             for fields in 0..3_u32.pow(4) {
                 let pick = |digit: u32, values: [i32; 3]| values[(fields / 3_u32.pow(digit) % 3) as usize];
@@ -359,13 +359,14 @@ mod tests {
                     };
                     let slots = [slot, ZERO];
                     if let Ok(instruction) = decode(&slots, 0) {
-                        accepted += 1;
+                        opcodes.insert(opcode);
                         assert_eq!(*encode(instruction).unwrap(), slots[..instruction.slot_count()], "{instruction:?}");
                     }
                 }
             }
         }
-        assert!(accepted > 10_000, "{accepted}");
+        // 53 of arithmetic, 49 of jumps, 24 of memory.
+        assert_eq!(opcodes.len(), 126, "{opcodes:x?}");
     }
 
     /// What RFC 9669 reserves is refused, and the message names instruction and field.
