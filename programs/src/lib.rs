@@ -16,6 +16,6 @@ pub mod types;
 
 pub use builder::{Assembled, BuildError, Builder, Label};
 pub use manifest::Manifest;
-pub use object::{Function, Object};
+pub use object::{Function, Object, ObjectError};
 pub use parameters::{ParameterSlot, Parameters};
 pub use types::{Scalar, ValueType};

@@ -3,9 +3,14 @@
 //! Stored as JSON in the object's `.nearside` section, which other eBPF tools ignore. Everything here is an allegation of
 //! whoever wrote the object: [`Manifest::check`] is the one place that turns it into something a device may index with.
 
+mod json;
+
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use json::ReadError;
 
 use crate::types::ValueType;
 
@@ -19,6 +24,16 @@ pub enum Target {
     Block,
     /// A network packet (`xdp_md`).
     Packet,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Columnar => "columnar",
+            Self::Block => "block",
+            Self::Packet => "packet",
+        })
+    }
 }
 
 /// The manifest of a `columnar` object.

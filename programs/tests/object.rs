@@ -1,0 +1,258 @@
+//! Objects: what is written is read, by us and by LLVM's tools; what is not an object is refused in one line.
+
+use std::collections::BTreeMap;
+
+use nearside_programs::abi::{columnar, helper};
+use nearside_programs::isa::{CallTarget, Instruction, Reg, Slot, decode};
+use nearside_programs::manifest::{ColumnSpec, EntryPoint, Output, OutputColumn, OutputSource, Target};
+use nearside_programs::{Builder, Function, Manifest, Object, ValueType};
+use object::write::{Relocation, StandardSection, Symbol, SymbolSection};
+use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+
+fn manifest() -> Manifest {
+    Manifest {
+        target: Target::Columnar,
+        abi_version: columnar::VERSION,
+        columns: vec![ColumnSpec { name: "k".into(), value_type: ValueType::Int64, nullable: true }],
+        parameters: vec![ValueType::Int64],
+        bounds: Vec::new(),
+        selects: vec![EntryPoint {
+            general: "select_0".into(),
+            narrow: None,
+            loads: vec![0],
+            handles: Vec::new(),
+            scratch_bitmaps: 1,
+        }],
+        main: None,
+        output: Output::Project(vec![OutputColumn {
+            name: "k".into(),
+            source: OutputSource::Column(0),
+            value_type: ValueType::Int64,
+            nullable: true,
+        }]),
+        notes: BTreeMap::new(),
+    }
+}
+
+fn sample() -> Object {
+    let mut b = Builder::new();
+    b.function("select_0").note("the whole conjunct").call_helper(helper::GROUP_IDS).call_function("leaf").exit();
+    b.function("leaf").constant(Reg::R0, 1 << 40).exit();
+    Object::new(b.finish().unwrap(), manifest())
+}
+
+/// Everything survives, and equal objects have equal bytes.
+#[test]
+fn written_objects_are_read_back() {
+    let object = Object { license: "GPL".into(), ..sample() };
+    let bytes = object.write();
+    assert_eq!(Object::read(&bytes).unwrap(), object);
+    assert_eq!(bytes, Object::read(&bytes).unwrap().write());
+
+    let foreign = Object { manifest: None, license: String::new(), ..sample() };
+    assert_eq!(Object::read(&foreign.write()).unwrap(), foreign);
+
+    // A projection of plain columns has no code at all.
+    let empty = Object { code: Vec::new(), functions: Vec::new(), ..sample() };
+    assert_eq!(Object::read(&empty.write()).unwrap(), empty);
+}
+
+/// An object may begin at any address: network buffers do.
+#[test]
+fn alignment_does_not_matter() {
+    let bytes = sample().write();
+    for shift in 0..8 {
+        let shifted = [&vec![0; shift], bytes.as_slice()].concat();
+        assert_eq!(Object::read(&shifted[shift..]).unwrap(), sample());
+    }
+}
+
+/// The digest leaves out what differs between tables that one program serves, and nothing else.
+#[test]
+fn digest_is_of_what_runs() {
+    let same = |change: fn(&mut Object)| {
+        let mut other = sample();
+        change(&mut other);
+        other.digest() == sample().digest()
+    };
+    fn manifest(object: &mut Object) -> &mut Manifest {
+        object.manifest.as_mut().unwrap()
+    }
+    fn output(object: &mut Object) -> &mut OutputColumn {
+        match &mut manifest(object).output {
+            Output::Project(columns) => &mut columns[0],
+            Output::Aggregate { .. } => unreachable!("the sample projects"),
+        }
+    }
+    assert!(same(|object| manifest(object).columns[0].name = "other".into()));
+    assert!(same(|object| output(object).name = "other".into()));
+    assert!(same(|object| manifest(object).notes.clear()));
+    assert!(!same(|object| object.code[0].imm += 1));
+    assert!(!same(|object| object.functions[0].name = "other".into()));
+    assert!(!same(|object| manifest(object).columns[0].nullable = false));
+    assert!(!same(|object| manifest(object).parameters[0] = ValueType::Int32));
+    assert!(!same(|object| output(object).source = OutputSource::Computed(0)));
+    assert!(!same(|object| manifest(object).abi_version += 1));
+}
+
+/// An ELF object as another compiler would write it.
+struct Foreign {
+    elf: object::write::Object<'static>,
+    text: object::write::SectionId,
+}
+
+impl Foreign {
+    fn new(code: &[Slot]) -> Self {
+        let mut elf = object::write::Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
+        let text = elf.section_id(StandardSection::Text);
+        elf.set_section_data(text, code.iter().flat_map(|slot| slot.to_bytes()).collect::<Vec<_>>(), 8);
+        Self { elf, text }
+    }
+
+    fn section(&mut self, name: &str, kind: SectionKind, data: &[u8]) {
+        let section = self.elf.add_section(Vec::new(), name.into(), kind);
+        self.elf.set_section_data(section, data.to_vec(), 1);
+    }
+
+    fn symbol(&mut self, name: &str, value: u64, size: u64, defined: bool) -> object::write::SymbolId {
+        let section = if defined { SymbolSection::Section(self.text) } else { SymbolSection::Undefined };
+        self.elf.add_symbol(Symbol {
+            name: name.into(),
+            value,
+            size,
+            kind: SymbolKind::Text,
+            scope: SymbolScope::Dynamic,
+            weak: false,
+            section,
+            flags: SymbolFlags::None,
+        })
+    }
+
+    fn relocation(&mut self, offset: u64, symbol: object::write::SymbolId, r_type: u32) {
+        let relocation = Relocation { offset, symbol, addend: 0, flags: RelocationFlags::Elf { r_type } };
+        self.elf.add_relocation(self.text, relocation).unwrap();
+    }
+
+    fn read(&self) -> Result<Object, String> {
+        Object::read(&self.elf.write().unwrap()).map_err(|error| error.to_string())
+    }
+}
+
+const CALL: Slot = Slot { opcode: 0x85, dst: 0, src: 1, offset: 0, imm: -1 };
+const EXIT: Slot = Slot { opcode: 0x95, dst: 0, src: 0, offset: 0, imm: 0 };
+const R_BPF_64_32: u32 = 10;
+
+/// A call by symbol is bound to the helper of that name, or to the function or section of `.text`.
+#[test]
+fn calls_by_symbol_are_resolved() {
+    let mut foreign = Foreign::new(&[CALL, CALL, Slot { imm: 2, ..CALL }, EXIT, EXIT]);
+    let helper = foreign.symbol("i128_add", 0, 0, false);
+    let leaf = foreign.symbol("leaf", 32, 8, true);
+    let text = foreign.elf.section_symbol(foreign.text);
+    foreign.relocation(0, helper, R_BPF_64_32);
+    foreign.relocation(8, leaf, R_BPF_64_32);
+    foreign.relocation(16, text, R_BPF_64_32);
+    let object = foreign.read().unwrap();
+    let call = |index| match decode(&object.code, index).unwrap() {
+        Instruction::Call(target) => target,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(call(0), CallTarget::Helper(helper::I128_ADD));
+    assert_eq!(call(1), CallTarget::Local(2)); // slot 4
+    assert_eq!(call(2), CallTarget::Local(0)); // slot 2 + 1 of the section
+    assert_eq!(object.functions, [Function { name: "leaf".into(), start: 4, len: 1 }]);
+}
+
+/// Each wrong object has its own line.
+#[test]
+fn wrong_objects_are_refused() {
+    let check = |change: &dyn Fn(&mut Foreign), message: &str| {
+        let mut foreign = Foreign::new(&[CALL, EXIT]);
+        change(&mut foreign);
+        assert_eq!(foreign.read().unwrap_err(), message);
+    };
+    let relocate = |name: &'static str, offset, r_type| {
+        move |foreign: &mut Foreign| {
+            let symbol = foreign.symbol(name, 0, 0, false);
+            foreign.relocation(offset, symbol, r_type);
+        }
+    };
+    check(&relocate("nope", 0, R_BPF_64_32), "instruction 0: no helper is named `nope`");
+    check(&relocate("map", 0, 1), "relocation at byte 0x0 of .text: only calls (R_BPF_64_32) are resolved");
+    check(&relocate("i128_add", 8, R_BPF_64_32), "relocation at byte 0x8 of .text: is not at a call");
+    check(&relocate("i128_add", 4, R_BPF_64_32), "relocation at byte 0x4 of .text: is at no instruction");
+    check(&relocate("i128_add", 16, R_BPF_64_32), "relocation at byte 0x10 of .text: is at no instruction");
+    check(
+        &|foreign| {
+            relocate("i128_add", 0, R_BPF_64_32)(foreign);
+            relocate("i128_sub", 0, R_BPF_64_32)(foreign);
+        },
+        "relocation at byte 0x0 of .text: is the second at this instruction",
+    );
+    let function = |name: &'static str, value, size| {
+        move |foreign: &mut Foreign| {
+            foreign.symbol(name, value, size, true);
+        }
+    };
+    check(&function("f", 4, 8), "function `f`: does not start at an instruction");
+    check(&function("f", 0, 0), "function `f`: has no whole instructions");
+    check(&function("f", 8, 16), "function `f`: ends beyond .text");
+    check(&function("f", u64::MAX - 7, 16), "function `f`: does not start at an instruction");
+    check(
+        &|foreign| {
+            function("f", 0, 16)(foreign);
+            function("g", 8, 8)(foreign);
+        },
+        "function `g`: overlaps another function",
+    );
+    check(
+        &|foreign| {
+            function("f", 0, 8)(foreign);
+            function("f", 8, 8)(foreign);
+        },
+        "function `f`: is there twice",
+    );
+    let text = |kind| move |foreign: &mut Foreign| foreign.section("xdp", kind, &[0; 8]);
+    check(&text(SectionKind::Text), "section `xdp`: code outside of .text");
+    check(&|foreign| foreign.section("license", SectionKind::Data, b"GPL"), "section `license`: is not one zero-terminated text");
+    check(
+        &|foreign| {
+            foreign.section(".nearside", SectionKind::Metadata, b"{}");
+            foreign.section(".nearside", SectionKind::Metadata, b"{}");
+        },
+        "section `.nearside`: is there twice",
+    );
+    check(
+        &|foreign| foreign.section(".nearside", SectionKind::Metadata, b"{}"),
+        "manifest: missing field `target` at line 1 column 2",
+    );
+    check(
+        &|foreign| foreign.section(".nearside", SectionKind::Metadata, br#"{"target":"columnar","abi_version":7,"new":1}"#),
+        "object is for columnar ABI 7, this build runs 1",
+    );
+    check(
+        &|foreign| foreign.section(".nearside", SectionKind::Metadata, br#"{"target":"packet","abi_version":1}"#),
+        "object is for target packet, which this build does not run",
+    );
+}
+
+/// What is no eBPF object at all says so.
+#[test]
+fn other_files_are_refused() {
+    let check = |bytes: &[u8], message: &str| {
+        let error = Object::read(bytes).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    };
+    let mut bytes = sample().write();
+    check(b"", "not a well-formed little-endian ELF64 object");
+    check(b"PAR1 and much more of it, up to sixty-four bytes and a few beyond that", "not a well-formed");
+    check(&bytes[..bytes.len() - 1], "not a well-formed");
+    bytes[18] = 62;
+    check(&bytes, "ELF machine is 62; eBPF is 247");
+    bytes[18] = 247;
+    bytes[16] = 2;
+    check(&bytes, "ELF type is 2; a relocatable object is 1");
+    bytes[5] = 2;
+    check(&bytes, "not a well-formed");
+    check(&vec![0; (32 << 20) + 1], "object has 33554433 bytes; the limit is 33554432");
+}
