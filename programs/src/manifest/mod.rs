@@ -3,6 +3,7 @@
 //! Stored as JSON in the object's `.nearside` section, which other eBPF tools ignore. Everything here is an allegation of
 //! whoever wrote the object: [`Manifest::check`] is the one place that turns it into something a device may index with.
 
+mod check;
 mod json;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::{
+    ACCUMULATORS_MAX, BOUNDS_MAX, COLUMNS_MAX, KEYS_MAX, ManifestError, OUTPUTS_MAX, PARAMETERS_MAX, PROOF_LEN_MAX, Place,
+    SCRATCH_BITMAPS_MAX, SELECTS_MAX, STATES_MAX,
+};
 pub use json::ReadError;
 
 use crate::types::ValueType;
