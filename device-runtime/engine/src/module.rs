@@ -1,0 +1,92 @@
+//! A program that is ready to run.
+
+use std::sync::Arc;
+
+use crate::cage::Cage;
+use crate::counting::{Counted, by_block};
+use crate::fuel::Fuel;
+use crate::helpers::Helpers;
+use crate::interpreter;
+use crate::trap::Trap;
+use crate::verify::{Code, CompileError, Program, verify};
+
+/// What runs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// One instruction at a time; needs no signals and no executable memory.
+    Interpreter,
+    /// Translated to machine code.
+    Jit,
+}
+
+/// A verified program. Cheap to clone; clones share the code and may run in several threads at once, each in its own cage.
+#[derive(Clone, Debug)]
+pub struct Module {
+    program: Arc<Program>,
+}
+
+impl Module {
+    /// Verifies a program and translates it for a backend.
+    ///
+    /// # Errors
+    /// The program breaks a rule of the verifier.
+    pub fn compile(code: Code<'_>, _backend: Backend) -> Result<Self, CompileError> {
+        Ok(Self { program: Arc::new(verify(code)?) })
+    }
+
+    /// What [`Module::run`] uses.
+    pub fn backend(&self) -> Backend {
+        Backend::Interpreter
+    }
+
+    /// Runs the entry point that begins at slot `entry` on r1 to r5, and returns r0.
+    ///
+    /// # Errors
+    /// The program did what it may not do, or its fuel is used up. The cage then holds what was written until the trap.
+    pub fn run(
+        &self,
+        cage: &mut Cage,
+        entry: u32,
+        arguments: [u64; 5],
+        fuel: &mut Fuel,
+        helpers: &mut dyn Helpers,
+    ) -> Result<u64, Trap> {
+        let function = self.entry(entry)?;
+        self.interpret(cage, function, arguments, fuel, helpers, |_| {})
+    }
+
+    /// As [`Module::run`], in the interpreter whatever the backend, counting exactly what is executed.
+    pub fn run_counting(
+        &self,
+        cage: &mut Cage,
+        entry: u32,
+        arguments: [u64; 5],
+        fuel: &mut Fuel,
+        helpers: &mut dyn Helpers,
+    ) -> Counted {
+        let mut counts = vec![0; self.program.instructions.len()];
+        let result =
+            self.entry(entry).and_then(|function| self.interpret(cage, function, arguments, fuel, helpers, |pc| counts[pc] += 1));
+        Counted { result, blocks: by_block(&self.program, &counts) }
+    }
+
+    /// Index of the function an entry point is.
+    fn entry(&self, entry: u32) -> Result<usize, Trap> {
+        let known = self.program.entries.binary_search(&entry).is_ok();
+        known.then(|| self.program.function_at(entry as usize)).flatten().ok_or(Trap::NoSuchEntry { entry })
+    }
+
+    fn interpret(
+        &self,
+        cage: &mut Cage,
+        function: usize,
+        arguments: [u64; 5],
+        fuel: &mut Fuel,
+        helpers: &mut dyn Helpers,
+        observe: impl FnMut(usize),
+    ) -> Result<u64, Trap> {
+        cage.clear_frames();
+        let run = interpreter::Run { memory: cage.memory(), fuel, helpers };
+        interpreter::run(&self.program, function, arguments, run, observe)
+    }
+}
