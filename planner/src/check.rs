@@ -7,7 +7,8 @@
 use nearside_programs::{Scalar, ValueType};
 
 use crate::fragment::{
-    Aggregate, ArithmeticOp, Column, CompareOp, DEPTH_MAX, Expr, Fragment, Function, Output, decimal_result, integer_range, is_decimal, is_decimal_type,
+    Aggregate, ArithmeticOp, Column, CompareOp, DECIMAL_DIGITS_MAX, DEPTH_MAX, Expr, Fragment, Function, Output, decimal_result,
+    integer_range, is_decimal, is_decimal_type,
 };
 
 /// A fragment that means nothing: the fault of whoever wrote it.
@@ -69,6 +70,9 @@ pub enum TypeError {
     /// `SUM`, `MIN` or `MAX` of nothing.
     #[error("an aggregate lacks its argument")]
     Argument,
+    /// `ILIKE` with a pattern that folds by Unicode's tables, which differ by version.
+    #[error("ILIKE with a pattern beyond ASCII")]
+    CaseFolding,
     /// An expression deeper than [`DEPTH_MAX`].
     #[error("an expression is deeper than {DEPTH_MAX} levels")]
     TooDeep,
@@ -85,7 +89,7 @@ impl Fragment {
         match &self.output {
             Output::Project(outputs) => outputs.iter().try_for_each(|output| output.expr.value_type(&self.columns).map(drop)),
             Output::Aggregate { keys, aggregates } => {
-                keys.iter().try_for_each(|key| concrete("a group key", key.expr.value_type(&self.columns)?))?;
+                keys.iter().try_for_each(|key| check_key(&key.expr, &self.columns))?;
                 aggregates.iter().try_for_each(|aggregate| aggregate.check(&self.columns))
             }
         }
@@ -93,7 +97,7 @@ impl Fragment {
 }
 
 impl Aggregate {
-    fn check(&self, columns: &[Column]) -> Result<(), TypeError> {
+    pub(crate) fn check(&self, columns: &[Column]) -> Result<(), TypeError> {
         check_type(self.value_type)?;
         if let Some(filter) = &self.filter {
             check_condition(filter, columns)?;
@@ -141,13 +145,15 @@ impl Expr {
             Self::Column(index) => columns.get(*index).is_none_or(|column| column.nullable),
             Self::Literal(scalar) => matches!(scalar, Scalar::Null(_)),
             Self::IsNull(_) | Self::IsNotNull(_) => false,
-            Self::Arithmetic { left, right, .. } | Self::Compare { left, right, .. } | Self::And(left, right) | Self::Or(left, right) => {
-                left.nullable(columns) || right.nullable(columns)
-            }
+            Self::Arithmetic { left, right, .. }
+            | Self::Compare { left, right, .. }
+            | Self::And(left, right)
+            | Self::Or(left, right) => left.nullable(columns) || right.nullable(columns),
             Self::Not(expr) | Self::Like { expr, .. } | Self::Cast { expr, .. } => expr.nullable(columns),
             Self::InList { expr, list, .. } => expr.nullable(columns) || list.iter().any(|item| matches!(item, Scalar::Null(_))),
             Self::Case { arms, otherwise } => {
-                arms.iter().any(|(_, value)| value.nullable(columns)) || otherwise.as_ref().is_none_or(|value| value.nullable(columns))
+                arms.iter().any(|(_, value)| value.nullable(columns))
+                    || otherwise.as_ref().is_none_or(|value| value.nullable(columns))
             }
         }
     }
@@ -179,6 +185,7 @@ impl Checker<'_> {
             Expr::Not(expr) => inner.truth("NOT", &[expr]),
             Expr::IsNull(expr) | Expr::IsNotNull(expr) => inner.expr(expr).map(|_| ValueType::Bool),
             Expr::InList { expr, list, .. } => inner.in_list(expr, list),
+            Expr::Like { case_insensitive: true, pattern, .. } if !pattern.is_ascii() => Err(TypeError::CaseFolding),
             Expr::Like { expr, .. } => inner.same("the operand of LIKE", expr, ValueType::Utf8).map(|()| ValueType::Bool),
             Expr::Case { arms, otherwise } => inner.case(arms, otherwise.as_deref()),
             Expr::Cast { expr, to } => inner.cast(expr, *to),
@@ -256,12 +263,16 @@ fn castable(from: ValueType, to: ValueType) -> bool {
     match (from, to) {
         (Opaque, _) | (_, Opaque) => false,
         _ if from == to => true,
-        // Reinterprets days; narrower and unsigned integers are not castable to dates in arrow-rs.
-        (Date32, Int32 | Int64) | (Int32, Date32) => true,
+        // Days as they are; arrow-rs casts no other integers to dates, and dates to no others.
+        (Date32, Int32 | Int64) | (Int32 | Int64, Date32) => true,
         _ if is_number(from) => is_number(to) || is_float(to) || is_decimal(to),
         (Float32, Float64) | (Float64, Float32) => true,
-        (Decimal128 { .. }, Float64) => true,
-        _ if is_decimal(from) => is_decimal(to) || is_number(to),
+        (Decimal128 { .. }, Float32 | Float64) => true,
+        // arrow-rs cannot express a larger factor, and fails even over no rows.
+        (Decimal128 { scale: from, .. }, Decimal128 { scale: to, .. }) => {
+            i16::from(to) - i16::from(from) <= i16::from(DECIMAL_DIGITS_MAX)
+        }
+        _ if is_decimal(from) => is_number(to),
         _ => false,
     }
 }
@@ -274,11 +285,15 @@ fn concrete(place: &'static str, given: ValueType) -> Result<(), TypeError> {
     if given == ValueType::Opaque { Err(TypeError::Operand { place, given }) } else { Ok(()) }
 }
 
-fn check_condition(condition: &Expr, columns: &[Column]) -> Result<(), TypeError> {
+pub(crate) fn check_key(key: &Expr, columns: &[Column]) -> Result<(), TypeError> {
+    concrete("a group key", key.value_type(columns)?)
+}
+
+pub(crate) fn check_condition(condition: &Expr, columns: &[Column]) -> Result<(), TypeError> {
     same("a filter", condition.value_type(columns)?, ValueType::Bool)
 }
 
-fn check_type(value_type: ValueType) -> Result<(), TypeError> {
+pub(crate) fn check_type(value_type: ValueType) -> Result<(), TypeError> {
     match value_type {
         ValueType::Decimal128 { precision, scale } if !is_decimal_type(precision, scale) => Err(TypeError::Decimal(value_type)),
         _ => Ok(()),

@@ -41,7 +41,8 @@ pub enum Output {
     Project(Vec<Named>),
     /// One row a group: keys, then the aggregates' states.
     Aggregate {
-        /// Group keys; none: one group, also over no rows.
+        /// Group keys; none: one group, also over no rows. Text groups by its bytes, NULL is a group, a float groups by its bits after `-0.0` became `+0.0` (which is
+        /// also what the result shows), so that each NaN is a group of its own (DataFusion 55.2 `group_values`, `canonicalize`).
         keys: Vec<Named>,
         /// The aggregates.
         aggregates: Vec<Aggregate>,
@@ -57,7 +58,24 @@ pub struct Named {
     pub expr: Expr,
 }
 
-/// One aggregate; its state is one column. `AVG` is a count and a sum.
+/// One aggregate; its state is one column, of the type that DataFusion's partial aggregation gives it. `AVG` is a count and a sum.
+///
+/// What DataFusion 55.2 does (`datafusion-functions-aggregate`), and so what a state holds:
+///
+/// | function | argument | state | over the values |
+/// |---|---|---|---|
+/// | `count` | any, or none | `Int64`; inside `AVG` `UInt64` | |
+/// | `sum` | signed; unsigned | `Int64`; `UInt64` (the plan casts the argument) | wraps |
+/// | `sum` | float | `Float64` (the plan casts `Float32`) | starts from `+0.0`; the order of additions is arrow-rs' own |
+/// | `sum` | `decimal(p,s)` | `decimal(min(38, p + 10),s)` | wraps 128 bits, never checks digits |
+/// | `sum` in `AVG` | integer, float | `Float64` (the plan casts the argument) | |
+/// | `sum` in `AVG` | `decimal(p,s)` | `decimal(38,s)` for `p` to 25; above, DataFusion sums in 256 bits, which no fragment can say | wraps |
+/// | `min`, `max` | any | as the argument | text by bytes, `false` before `true` |
+/// | `min`, `max` of floats, no keys | | as the argument | total order: -NaN, -inf, …, -0.0, +0.0, …, inf, NaN |
+/// | `min`, `max` of floats, keys | | as the argument | *not* total order, and dependent on the order of rows, see below |
+///
+/// With group keys, `min` of floats starts from the largest *finite* value and takes each value that is less than **or not comparable with** what it has (`max`
+/// the same from the smallest): the least of `{inf}` is `f64::MAX`, the first of `-0.0` and `+0.0` stays, and any value replaces a NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
     /// Name in the result.
@@ -66,9 +84,10 @@ pub struct Aggregate {
     pub function: Function,
     /// Its argument, if it has one; NULLs are left out.
     pub argument: Option<Expr>,
-    /// Only rows for which this is true count (`FILTER (WHERE …)`).
+    /// Only rows for which this is true count (`FILTER (WHERE …)`). The argument is evaluated on every selected row all the same, as
+    /// DataFusion does with group keys.
     pub filter: Option<Expr>,
-    /// Type of the state. `Sum`: the type DataFusion's partial state has (integers: 64 bits, wrapping; decimals: scale of the argument, wrapping 128 bits).
+    /// Type of the state.
     pub value_type: ValueType,
 }
 
@@ -112,9 +131,10 @@ pub enum Expr {
         /// Right operand.
         right: Box<Self>,
     },
-    /// Kleene's conjunction.
+    /// Kleene's conjunction. Both operands are evaluated, so that an overflow in one is an error whatever the other is; DataFusion spares the right
+    /// one in some batches.
     And(Box<Self>, Box<Self>),
-    /// Kleene's disjunction.
+    /// Kleene's disjunction; both operands are evaluated.
     Or(Box<Self>, Box<Self>),
     /// Kleene's negation.
     Not(Box<Self>),
@@ -122,7 +142,8 @@ pub enum Expr {
     IsNull(Box<Self>),
     /// Never NULL.
     IsNotNull(Box<Self>),
-    /// `expr IN (list)`; the list's items are literals of the expression's type, NULLs allowed.
+    /// `expr IN (list)`; the list's items are literals of the expression's type, NULLs allowed: true if an item is equal, else NULL if the expression or any item is
+    /// NULL, else false (`InListExpr`). Floats are equal if their bits are.
     InList {
         /// What is looked for.
         expr: Box<Self>,
@@ -131,7 +152,9 @@ pub enum Expr {
         /// `NOT IN`.
         negated: bool,
     },
-    /// `expr LIKE pattern` (escape character `\`, as arrow-rs).
+    /// `expr LIKE pattern`, as arrow-string's `like`: `%` any text, `_` one Unicode scalar value (also a line break), `\` makes the next character stand for
+    /// itself, whatever it is; at the end it stands for itself. `ILIKE` folds case as the `regex` crate does (`k` also matches the Kelvin sign, `s` the
+    /// long s); its pattern is ASCII.
     Like {
         /// Text.
         expr: Box<Self>,
@@ -142,14 +165,19 @@ pub enum Expr {
         /// `ILIKE`.
         case_insensitive: bool,
     },
-    /// The first arm whose condition is true; `otherwise`, or NULL.
+    /// The first arm whose condition is true; `otherwise`, or NULL. Conditions after it and the values of other arms are not evaluated.
     Case {
         /// Conditions and values.
         arms: Vec<(Self, Self)>,
         /// The last resort.
         otherwise: Option<Box<Self>>,
     },
-    /// A cast that fails the query where the value does not fit.
+    /// A cast that fails the query where the value does not fit (`CastOptions { safe: false }`); NULL stays NULL.
+    ///
+    /// As arrow-cast 59.3: integer to integer fails out of range; to a float, rounds to nearest, ties to even; to a decimal, fails beyond the precision. Decimal to
+    /// integer truncates and fails out of range; to a float it is divided by a power of ten, in binary64; to a decimal of a
+    /// smaller scale it rounds half away from zero. A decimal to decimal cast that no value *of its type* can fail is not checked: a value with more digits than
+    /// its type says (arithmetic makes them) wraps there.
     Cast {
         /// From.
         expr: Box<Self>,
@@ -239,7 +267,8 @@ pub fn integer_range(value_type: ValueType) -> Option<RangeInclusive<i128>> {
 /// `+ -`: scale `max(s1, s2)`, one digit more before the point than the larger operand; `*`: scale `s1 + s2`, precision `p1 + p2 + 1`; precision is cut
 /// to 38, so a value may have more digits than its type says.
 pub fn decimal_result(op: ArithmeticOp, left: ValueType, right: ValueType) -> Option<ValueType> {
-    let (ValueType::Decimal128 { precision: p1, scale: s1 }, ValueType::Decimal128 { precision: p2, scale: s2 }) = (left, right) else {
+    let (ValueType::Decimal128 { precision: p1, scale: s1 }, ValueType::Decimal128 { precision: p2, scale: s2 }) = (left, right)
+    else {
         return None;
     };
     let (p1, s1, p2, s2) = (i16::from(p1), i16::from(s1), i16::from(p2), i16::from(s2));
@@ -254,4 +283,20 @@ pub fn decimal_result(op: ArithmeticOp, left: ValueType, right: ValueType) -> Op
     let precision = u8::try_from(precision).ok()?.min(DECIMAL_DIGITS_MAX);
     let scale = i8::try_from(scale).ok()?;
     is_decimal_type(precision, scale).then_some(ValueType::Decimal128 { precision, scale })
+}
+
+/// The state that DataFusion's plain `function(argument)` has, see [`Aggregate`]; `None` if there is none. The states of an `AVG` differ.
+pub fn state_type(function: Function, argument: Option<ValueType>) -> Option<ValueType> {
+    use ValueType::*;
+    match (function, argument) {
+        (Function::Count, _) => Some(Int64),
+        (Function::Min | Function::Max, argument) => argument,
+        (Function::Sum, Some(Int8 | Int16 | Int32 | Int64)) => Some(Int64),
+        (Function::Sum, Some(UInt8 | UInt16 | UInt32 | UInt64)) => Some(UInt64),
+        (Function::Sum, Some(Float32 | Float64)) => Some(Float64),
+        (Function::Sum, Some(Decimal128 { precision, scale })) => {
+            Some(Decimal128 { precision: precision.saturating_add(10).min(DECIMAL_DIGITS_MAX), scale })
+        }
+        (Function::Sum, _) => None,
+    }
 }

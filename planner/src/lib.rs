@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod evaluate;
 pub mod fragment;
+pub mod text;
 
 pub use check::TypeError;
+pub use evaluate::{EvaluationError, evaluate};
 pub use fragment::Fragment;
+pub use text::ParseError;
