@@ -311,3 +311,157 @@ fn check_literal(literal: &Scalar) -> Result<ValueType, TypeError> {
         _ => Ok(value_type),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Vec<Column> {
+        let column = |name: &str, value_type, nullable| Column { name: name.into(), value_type, nullable };
+        vec![
+            column("k", ValueType::Int64, true),
+            column("d", ValueType::Decimal128 { precision: 15, scale: 2 }, false),
+            column("s", ValueType::Utf8, false),
+            column("o", ValueType::Opaque, true),
+            column("t", ValueType::Date32, false),
+        ]
+    }
+
+    #[track_caller]
+    fn check(expr: &Expr, expected: Result<ValueType, &str>) {
+        assert_eq!(expr.value_type(&columns()).map_err(|error| error.to_string()), expected.map_err(String::from));
+    }
+
+    fn column(index: usize) -> Box<Expr> {
+        Expr::Column(index).into()
+    }
+
+    fn arithmetic(op: ArithmeticOp, left: usize, right: usize, value_type: ValueType) -> Expr {
+        Expr::Arithmetic { op, left: column(left), right: column(right), value_type }
+    }
+
+    fn cast(index: usize, to: ValueType) -> Expr {
+        Expr::Cast { expr: column(index), to }
+    }
+
+    /// The result of arithmetic is what arrow-rs computes, nothing else.
+    #[test]
+    fn arithmetic_has_one_type() {
+        let decimal = |precision, scale| ValueType::Decimal128 { precision, scale };
+        check(&arithmetic(ArithmeticOp::Add, 0, 0, ValueType::Int64), Ok(ValueType::Int64));
+        check(&arithmetic(ArithmeticOp::Add, 0, 0, ValueType::Int32), Err("the result of arithmetic is of type i32, not i64"));
+        check(&arithmetic(ArithmeticOp::Mul, 1, 1, decimal(31, 4)), Ok(decimal(31, 4)));
+        check(
+            &arithmetic(ArithmeticOp::Mul, 1, 1, decimal(30, 4)),
+            Err("the result of arithmetic is of type decimal(30,4), not decimal(31,4)"),
+        );
+        check(&arithmetic(ArithmeticOp::Sub, 1, 1, decimal(16, 2)), Ok(decimal(16, 2)));
+        for operands in [(0, 1), (2, 2), (3, 3), (4, 4)] {
+            assert!(matches!(
+                arithmetic(ArithmeticOp::Add, operands.0, operands.1, ValueType::Int64).value_type(&columns()),
+                Err(TypeError::Operands { op: "+", .. })
+            ));
+        }
+    }
+
+    /// Hive's rules as arrow-arith has them: `(p1, s1) op (p2, s2)`.
+    #[test]
+    fn decimal_results() {
+        let decimal = |(precision, scale)| ValueType::Decimal128 { precision, scale };
+        for (op, left, right, expected) in [
+            (ArithmeticOp::Add, (15, 2), (10, 4), Some((18, 4))),
+            (ArithmeticOp::Sub, (20, 0), (15, 2), Some((23, 2))),
+            (ArithmeticOp::Add, (38, 0), (38, 10), Some((38, 10))),
+            (ArithmeticOp::Add, (4, -2), (4, -2), Some((5, -2))),
+            (ArithmeticOp::Mul, (15, 2), (23, 2), Some((38, 4))),
+            (ArithmeticOp::Mul, (38, 20), (38, 20), None),
+            (ArithmeticOp::Mul, (38, 19), (38, 19), Some((38, 38))),
+            (ArithmeticOp::Mul, (3, -20), (3, -20), None),
+            (ArithmeticOp::Add, (38, 38), (38, -1), None),
+        ] {
+            assert_eq!(
+                decimal_result(op, decimal(left), decimal(right)),
+                expected.map(decimal),
+                "{left:?} {} {right:?}",
+                op.symbol()
+            );
+        }
+    }
+
+    /// What no operator takes is refused with the place.
+    #[test]
+    fn refusals() {
+        let literal = |scalar| Expr::Literal(scalar);
+        check(&Expr::Column(9), Err("column 9 does not exist: there are 5"));
+        check(&literal(Scalar::Int(ValueType::Int8, 128)), Err("a literal is not a value of its type i8"));
+        check(&literal(Scalar::Int(ValueType::Utf8, 1)), Err("a literal is not a value of its type utf8"));
+        check(&literal(Scalar::Null(ValueType::Decimal128 { precision: 0, scale: 0 })), Err("decimal(0,0) is not a type"));
+        check(&literal(Scalar::Decimal { value: 1, precision: 3, scale: 4 }), Err("decimal(3,4) is not a type"));
+        check(&literal(Scalar::Decimal { value: 1, precision: 3, scale: i8::MIN }), Err("decimal(3,-128) is not a type"));
+        check(&Expr::Not(column(0)), Err("NOT is of type i64, not bool"));
+        check(&Expr::IsNull(column(3)), Ok(ValueType::Bool));
+        check(
+            &Expr::Compare { op: CompareOp::Eq, left: column(3), right: column(3) },
+            Err("operator = is not defined for opaque and opaque"),
+        );
+        check(
+            &Expr::Compare { op: CompareOp::Eq, left: column(0), right: column(4) },
+            Err("operator = is not defined for i64 and date"),
+        );
+        check(&Expr::InList { expr: column(0), list: vec![], negated: false }, Err("an IN list is empty"));
+        let mixed = vec![Scalar::Int(ValueType::Int64, 1), Scalar::Null(ValueType::Int32)];
+        check(
+            &Expr::InList { expr: column(0), list: mixed, negated: true },
+            Err("an item of an IN list is of type i32, not i64"),
+        );
+        check(&Expr::Case { arms: vec![], otherwise: None }, Err("a CASE is empty"));
+        let like = |pattern: &str, case_insensitive| Expr::Like {
+            expr: column(2),
+            pattern: pattern.into(),
+            negated: false,
+            case_insensitive,
+        };
+        check(&like("é", false), Ok(ValueType::Bool));
+        check(&like("é", true), Err("ILIKE with a pattern beyond ASCII"));
+        check(&cast(4, ValueType::Int64), Ok(ValueType::Int64));
+        check(&cast(4, ValueType::Int8), Err("there is no cast from date to i8"));
+        check(&cast(0, ValueType::Utf8), Err("there is no cast from i64 to utf8"));
+        check(&cast(3, ValueType::Opaque), Err("there is no cast from opaque to opaque"));
+        let deep = (0..DEPTH_MAX).fold(Expr::IsNull(column(0)), |expr, _| Expr::Not(expr.into()));
+        check(&deep, Err("an expression is deeper than 128 levels"));
+    }
+
+    /// NULL comes from columns, literals, missing arms and lists, never from a NULL test.
+    #[test]
+    fn nullability() {
+        let nullable = |expr: Expr| expr.nullable(&columns());
+        let one = || Scalar::Int(ValueType::Int64, 1);
+        let case = |otherwise| Expr::Case { arms: vec![(Expr::IsNull(column(0)), Expr::Column(1))], otherwise };
+        assert!(nullable(Expr::Column(0)) && !nullable(Expr::Column(1)));
+        assert!(nullable(arithmetic(ArithmeticOp::Add, 0, 0, ValueType::Int64)));
+        assert!(!nullable(Expr::IsNull(column(0))) && !nullable(Expr::Not(Expr::IsNotNull(column(0)).into())));
+        assert!(nullable(case(None)) && !nullable(case(Some(column(1)))) && nullable(case(Some(column(0)))));
+        let in_list = |list| Expr::InList { expr: column(1), list, negated: false };
+        assert!(nullable(in_list(vec![one(), Scalar::Null(ValueType::Int64)])) && !nullable(in_list(vec![one()])));
+    }
+
+    /// A state has the type DataFusion's partial aggregation gives it.
+    #[test]
+    fn states() {
+        let check = |function, argument: Option<usize>, value_type| {
+            Aggregate { name: "a".into(), function, argument: argument.map(Expr::Column), filter: None, value_type }
+                .check(&columns())
+        };
+        let decimal = |precision, scale| ValueType::Decimal128 { precision, scale };
+        assert_eq!(check(Function::Count, Some(3), ValueType::UInt64), Ok(()));
+        assert!(check(Function::Count, None, ValueType::Int32).is_err());
+        assert_eq!(check(Function::Sum, None, ValueType::Int64), Err(TypeError::Argument));
+        assert_eq!(check(Function::Sum, Some(1), decimal(25, 2)), Ok(()));
+        assert_eq!(check(Function::Sum, Some(1), decimal(38, 2)), Ok(()));
+        assert!(check(Function::Sum, Some(1), decimal(38, 3)).is_err());
+        assert!(check(Function::Sum, Some(0), ValueType::Float64).is_err());
+        assert!(check(Function::Sum, Some(4), ValueType::Int64).is_err());
+        assert_eq!(check(Function::Min, Some(4), ValueType::Date32), Ok(()));
+        assert!(check(Function::Max, Some(3), ValueType::Opaque).is_err());
+    }
+}

@@ -5,12 +5,19 @@
 //! that everything else is compared with. Nothing here knows DataFusion, Arrow or any transport.
 #![forbid(unsafe_code)]
 
+pub mod capabilities;
 pub mod check;
 pub mod evaluate;
 pub mod fragment;
+pub mod generate;
+pub mod lower;
+pub mod refusal;
 pub mod text;
 
+pub use capabilities::Capabilities;
 pub use check::TypeError;
 pub use evaluate::{EvaluationError, evaluate};
 pub use fragment::Fragment;
+pub use lower::{Compiled, compile};
+pub use refusal::Refusal;
 pub use text::ParseError;
