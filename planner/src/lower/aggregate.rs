@@ -1,0 +1,491 @@
+//! Aggregates: what is accumulated, each thing once, and the loop that does it.
+
+use std::collections::BTreeSet;
+
+use nearside_programs::ValueType;
+use nearside_programs::abi::columnar::{ACCUMULATORS, BATCH_ROWS_MAX, FIRST_ROW, GROUP_IDS as GROUP_IDS_FIELD, ROW_COUNT};
+use nearside_programs::abi::helper::{F64_ADD, GROUP_IDS};
+use nearside_programs::isa::{AluOp, JumpOp, Size, Width};
+use nearside_programs::manifest::Accumulator;
+
+use super::bits::{Bits, count_ones};
+use super::function::Body;
+use super::machine::{Argument, Op, Source, Value};
+use super::node::{Known, Number, NumberKind, Reads, Truth};
+use super::order::{Class, less};
+use super::project::{Computed, lower_loop};
+use super::proof::Proof;
+use super::rows::Place;
+use super::wide::{self, Wide};
+use crate::fragment::{Column, integer_range, is_decimal};
+use crate::refusal::Refusal;
+
+/// Most 64-bit accumulators an ungrouped aggregate holds in registers or on the stack; more stay in memory.
+const HELD_MAX: usize = 24;
+
+/// Most accumulators whose addresses are kept over the loop.
+const ADDRESSES_MAX: usize = 16;
+
+/// Which of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extreme {
+    Min,
+    Max,
+}
+
+/// One array of accumulators.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Accumulation {
+    /// How many rows are counted.
+    Count(Counted),
+    Sum {
+        number: Number,
+        filter: Option<Truth>,
+    },
+    Extreme {
+        which: Extreme,
+        number: Number,
+        filter: Option<Truth>,
+    },
+}
+
+/// Which of the selected rows are counted.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Counted {
+    pub(super) filter: Option<Truth>,
+    pub(super) known: NonNull,
+}
+
+/// Where an argument is not NULL, in a form that is equal where the answer is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NonNull {
+    /// Where none of these is; none: everywhere.
+    Columns(BTreeSet<u32>),
+    Computed(Known),
+}
+
+impl NonNull {
+    pub(super) const ALWAYS: Self = Self::Columns(BTreeSet::new());
+
+    /// Where a number is not NULL.
+    pub(super) fn of(number: &Number, columns: &[Column]) -> Self {
+        let mut nullable = BTreeSet::new();
+        match gather_columns(number, columns, &mut nullable) {
+            true => Self::Columns(nullable),
+            false => Self::Computed(Known::Number(Box::new(number.clone()))),
+        }
+    }
+}
+
+/// Adds the nullable columns a number depends on; `false` if its being NULL depends on more than that.
+fn gather_columns(number: &Number, columns: &[Column], nullable: &mut BTreeSet<u32>) -> bool {
+    match &number.kind {
+        NumberKind::Column(column) => {
+            if columns[*column as usize].nullable {
+                nullable.insert(*column);
+            }
+            true
+        }
+        NumberKind::Parameter(_) => true,
+        NumberKind::Null => false,
+        NumberKind::Arithmetic { left, right, .. } => {
+            gather_columns(left, columns, nullable) && gather_columns(right, columns, nullable)
+        }
+        NumberKind::Scale { inner, .. }
+        | NumberKind::Fit(inner)
+        | NumberKind::Same(inner)
+        | NumberKind::FloatFromInteger(inner)
+        | NumberKind::FloatFromFloat32(inner) => gather_columns(inner, columns, nullable),
+        NumberKind::Case { arms, otherwise } => {
+            let mut inside = BTreeSet::new();
+            let values = arms.iter().map(|(_, value)| value).chain([&**otherwise]);
+            values.into_iter().all(|value| gather_columns(value, columns, &mut inside)) && inside.is_empty()
+        }
+    }
+}
+
+impl Accumulation {
+    /// Its array.
+    pub(super) fn array(&self) -> Accumulator {
+        match self {
+            Self::Count(_) => Accumulator { width: 8, initial: 0 },
+            Self::Sum { number, .. } => Accumulator { width: width_of(number.value_type), initial: 0 },
+            Self::Extreme { which, number, .. } => {
+                Accumulator { width: width_of(number.value_type), initial: initial(*which, number.value_type) }
+            }
+        }
+    }
+
+    pub(super) fn read(&self, reads: &mut Reads) {
+        let filter = match self {
+            Self::Count(counted) => {
+                match &counted.known {
+                    NonNull::Columns(columns) => reads.handles.extend(columns),
+                    NonNull::Computed(known) => reads.known(known),
+                }
+                &counted.filter
+            }
+            Self::Sum { number, filter } | Self::Extreme { number, filter, .. } => {
+                reads.number(number);
+                filter
+            }
+        };
+        if let Some(filter) = filter {
+            reads.truth(filter);
+        }
+    }
+
+    pub(super) fn prove(&self, grouped: bool, proof: &mut Proof) {
+        let filter = match self {
+            Self::Count(counted) => {
+                if let NonNull::Computed(known) = &counted.known {
+                    proof.known(known);
+                }
+                &counted.filter
+            }
+            Self::Sum { number, filter } => {
+                // Without groups, a batch's sum is made in 64 bits.
+                proof.times(number, if grouped { 1 } else { i64::from(BATCH_ROWS_MAX) });
+                filter
+            }
+            Self::Extreme { number, filter, .. } => {
+                proof.number(number);
+                filter
+            }
+        };
+        if let Some(filter) = filter {
+            proof.truth(filter);
+        }
+    }
+
+    fn words(&self) -> usize {
+        self.array().width as usize / 8
+    }
+}
+
+fn width_of(value_type: ValueType) -> u32 {
+    if is_decimal(value_type) { 16 } else { 8 }
+}
+
+/// What every value of the type replaces, as its accumulator holds it.
+fn initial(which: Extreme, value_type: ValueType) -> i128 {
+    let range = match value_type {
+        ValueType::Float32 => integer_range(ValueType::Int32),
+        ValueType::Float64 => integer_range(ValueType::Int64),
+        value_type => integer_range(value_type),
+    };
+    let range = range.unwrap_or(i128::MIN..=i128::MAX);
+    match which {
+        Extreme::Min => *range.end(),
+        Extreme::Max => *range.start(),
+    }
+}
+
+/// What `main` of an aggregate does.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// Keys that are not plain columns.
+    pub(super) keys: Vec<Computed>,
+    pub(super) grouped: bool,
+    pub(super) accumulations: Vec<Accumulation>,
+    /// Column and helper of each text state.
+    pub(super) texts: Vec<(u32, u32)>,
+}
+
+/// Writes `main` of an aggregate.
+pub(super) fn lower(body: &mut Body<'_>, plan: &Plan) -> Result<(), Refusal> {
+    if !plan.keys.is_empty() {
+        lower_loop(body, &plan.keys)?;
+    }
+    let end = end_of_rows(body, plan.grouped);
+    for (state, (column, helper)) in (0i32..).zip(&plan.texts) {
+        let arguments = [Source::Imm(state), Source::Imm(*column as i32), end.into()].map(Argument::Source).into();
+        body.emitter.rows.push(Place::Batch, Op::Call { helper: *helper, arguments, dst: None });
+    }
+    if plan.accumulations.is_empty() {
+        body.return_end(end);
+        return Ok(());
+    }
+    let first = body.emitter.rows.field(FIRST_ROW);
+    let selection = selection_below(end, plan.grouped, body);
+    body.skip_unselected(selection);
+    let mut arrays = Arrays::new(plan, body);
+    let selected = Bits::word(selection);
+    body.for_each_row(selected, |body| {
+        for (index, accumulation) in plan.accumulations.iter().enumerate() {
+            arrays.accumulate(index, accumulation, selected, body);
+        }
+    })?;
+    arrays.finish(plan, body);
+    body.return_end(end);
+    body.close_loop(Some(first), end);
+    Ok(())
+}
+
+/// Groups the rows; where that ends.
+fn end_of_rows(body: &mut Body<'_>, grouped: bool) -> Value {
+    let rows = &mut body.emitter.rows;
+    if !grouped {
+        return rows.field(ROW_COUNT);
+    }
+    let end = rows.fresh(Place::Batch);
+    rows.push(Place::Batch, Op::Call { helper: GROUP_IDS, arguments: Vec::new(), dst: Some(end) });
+    end
+}
+
+/// This word of the selection, without rows at or beyond `end`.
+fn selection_below(end: Value, grouped: bool, body: &mut Body<'_>) -> Value {
+    let selection = body.selection();
+    if !grouped {
+        return selection;
+    }
+    let rows = &mut body.emitter.rows;
+    let left = rows.binary(AluOp::Sub, end, rows.word_row());
+    let (below, mask, whole) = (rows.fresh(Place::Word), rows.fresh(Place::Word), rows.mark());
+    let binary = |op, dst, left, right: Source| Op::Binary { op, width: Width::W64, dst, left, right };
+    rows.push(Place::Word, Op::Move { dst: below, src: selection.into() });
+    rows.push(Place::Word, Op::Branch { op: JumpOp::Ge, left, right: 64.into(), target: whole });
+    rows.push(Place::Word, Op::Move { dst: mask, src: (-1).into() });
+    rows.push(Place::Word, binary(AluOp::Lsh, mask, mask, left.into()));
+    rows.push(Place::Word, binary(AluOp::Xor, mask, mask, (-1).into()));
+    rows.push(Place::Word, binary(AluOp::And, below, below, mask.into()));
+    rows.push(Place::Word, Op::Bind(whole));
+    below
+}
+
+/// Where an accumulator is while the loop runs.
+enum Cell {
+    /// Group 0's, in registers or on the stack; stored when the loop ends.
+    Held(Vec<Value>),
+    /// A batch's sum, added to group 0's when the loop ends.
+    Local(Value),
+    /// An element of its array for each row.
+    Memory,
+}
+
+struct Arrays {
+    cells: Vec<Cell>,
+    grouped: bool,
+}
+
+impl Arrays {
+    fn new(plan: &Plan, body: &mut Body<'_>) -> Self {
+        let words: usize = plan.accumulations.iter().map(Accumulation::words).sum();
+        let held = !plan.grouped && words <= HELD_MAX;
+        let cell = |(index, accumulation): (usize, &Accumulation)| match accumulation {
+            Accumulation::Sum { number, .. } if held && body.emitter.narrow && is_decimal(number.value_type) => {
+                let sum = body.emitter.rows.fresh(Place::BatchEnd);
+                body.emitter.rows.push(Place::Batch, Op::Move { dst: sum, src: 0.into() });
+                Cell::Local(sum)
+            }
+            accumulation if held => Cell::Held(hold(index, accumulation, body)),
+            _ => Cell::Memory,
+        };
+        Self { cells: plan.accumulations.iter().enumerate().map(cell).collect(), grouped: plan.grouped }
+    }
+
+    /// A row's code for one accumulator.
+    fn accumulate(&mut self, index: usize, accumulation: &Accumulation, selected: Bits, body: &mut Body<'_>) {
+        match accumulation {
+            Accumulation::Count(counted) => self.count(index, counted, selected, body),
+            Accumulation::Sum { number, filter } => {
+                let term = body.emitter.number(number);
+                let counted = counted_bits(filter.as_ref(), term.known, selected, body);
+                let mask = counted.mask(&mut body.emitter.rows);
+                self.sum(index, number.value_type, term.low, term.high, mask, body);
+            }
+            Accumulation::Extreme { which, number, filter } => {
+                let term = body.emitter.key(number);
+                let counted = counted_bits(filter.as_ref(), term.known, selected, body);
+                let mask = counted.mask(&mut body.emitter.rows);
+                if is_decimal(number.value_type) {
+                    let value = term.extended(number.value_type, &mut body.emitter.rows);
+                    self.extreme_wide(index, *which, value, mask, body);
+                } else {
+                    self.extreme(index, *which, Class::of(number.value_type), term.low, mask, body);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, index: usize, counted: &Counted, selected: Bits, body: &mut Body<'_>) {
+        let known = match &counted.known {
+            NonNull::Columns(columns) => columns.iter().fold(Bits::ALWAYS, |all, column| {
+                let known = body.emitter.column_known(*column);
+                all.and(known, &mut body.emitter.rows)
+            }),
+            NonNull::Computed(known) => body.emitter.known(known),
+        };
+        let bits = counted_bits(counted.filter.as_ref(), known, selected, body);
+        let rows = &mut body.emitter.rows;
+        match (&self.cells[index], bits) {
+            (_, Bits::Never) => {}
+            (Cell::Held(values), Bits::Where { word: Some(word), row: None }) => {
+                // All rows of the word at once.
+                if rows.lane() == 0 {
+                    let count = count_ones(word, rows);
+                    rows.update(Place::Word, AluOp::Add, values[0], count);
+                }
+            }
+            (Cell::Held(values), bits) => {
+                let bit = bits.bit(rows);
+                rows.update(Place::Row, AluOp::Add, values[0], bit);
+            }
+            (_, bits) => {
+                let bit = bits.bit(rows);
+                let (old, at) = self.read(index, 0, 8, body);
+                let new = body.emitter.rows.binary(AluOp::Add, old, bit);
+                self.write(index, 0, at, new, body);
+            }
+        }
+    }
+
+    fn sum(&mut self, index: usize, value_type: ValueType, low: Value, high: Option<Value>, mask: Value, body: &mut Body<'_>) {
+        let rows = &mut body.emitter.rows;
+        if value_type == ValueType::Float64 {
+            // Adding -0.0 changes nothing, not even a zero's sign.
+            let nothing = rows.constant(i64::MIN);
+            let value = wide::choose_word(nothing, low, mask, rows);
+            let (old, at) = self.read(index, 0, 8, body);
+            let new = body.emitter.rows.call(F64_ADD, &[old, value]);
+            return self.write(index, 0, at, new, body);
+        }
+        let low = rows.binary(AluOp::And, low, mask);
+        match &self.cells[index] {
+            Cell::Local(sum) => return rows.update(Place::Row, AluOp::Add, *sum, low),
+            Cell::Held(values) if values.len() == 1 => return rows.update(Place::Row, AluOp::Add, values[0], low),
+            _ => {}
+        }
+        let width = width_of(value_type);
+        let (old, at) = self.read(index, 0, width, body);
+        if width == 8 {
+            let new = body.emitter.rows.binary(AluOp::Add, old, low);
+            return self.write(index, 0, at, new, body);
+        }
+        let (old_high, at_high) = self.read(index, 1, width, body);
+        let rows = &mut body.emitter.rows;
+        let old = Wide { low: old, high: old_high };
+        let new = match high {
+            Some(high) => {
+                let high = rows.binary(AluOp::And, high, mask);
+                wide::add(old, Wide { low, high }, rows)
+            }
+            None => wide::add_signed(old, low, rows),
+        };
+        self.write(index, 0, at, new.low, body);
+        self.write(index, 1, at_high, new.high, body);
+    }
+
+    fn extreme(&mut self, index: usize, which: Extreme, class: Class, value: Value, mask: Value, body: &mut Body<'_>) {
+        let (old, at) = self.read(index, 0, 8, body);
+        let rows = &mut body.emitter.rows;
+        let better = match which {
+            Extreme::Min => less(class, value, old, rows),
+            Extreme::Max => less(class, old, value, rows),
+        };
+        let better = rows.negate(better);
+        let taken = rows.binary(AluOp::And, better, mask);
+        let new = wide::choose_word(old, value, taken, rows);
+        self.write(index, 0, at, new, body);
+    }
+
+    fn extreme_wide(&mut self, index: usize, which: Extreme, value: Wide, mask: Value, body: &mut Body<'_>) {
+        let (low, at) = self.read(index, 0, 16, body);
+        let (high, at_high) = self.read(index, 1, 16, body);
+        let rows = &mut body.emitter.rows;
+        let old = Wide { low, high };
+        let better = match which {
+            Extreme::Min => wide::less(value, old, rows),
+            Extreme::Max => wide::less(old, value, rows),
+        };
+        let better = rows.negate(better);
+        let taken = rows.binary(AluOp::And, better, mask);
+        let new = wide::choose(old, value, taken, rows);
+        self.write(index, 0, at, new.low, body);
+        self.write(index, 1, at_high, new.high, body);
+    }
+
+    /// What half `half` of the row's accumulator holds, and where it is in memory.
+    fn read(&self, index: usize, half: usize, width: u32, body: &mut Body<'_>) -> (Value, Option<(Value, i16)>) {
+        if let Cell::Held(values) = &self.cells[index] {
+            return (values[half], None);
+        }
+        let keep = self.cells.len() <= ADDRESSES_MAX;
+        let array = array_address(index, keep, body);
+        let rows = &mut body.emitter.rows;
+        let base = if self.grouped {
+            let ids = rows.field(GROUP_IDS_FIELD);
+            let (base, offset) = rows.row_element(ids, 4);
+            let id = rows.load(Size::W, false, base, offset);
+            let bytes = rows.binary(AluOp::Lsh, id, width.trailing_zeros() as i32);
+            rows.binary(AluOp::Add, bytes, array)
+        } else {
+            array
+        };
+        let offset = 8 * half as i16;
+        (rows.load_now(Place::Row, Size::D, base, offset), Some((base, offset)))
+    }
+
+    fn write(&self, index: usize, half: usize, at: Option<(Value, i16)>, value: Value, body: &mut Body<'_>) {
+        let rows = &mut body.emitter.rows;
+        match (&self.cells[index], at) {
+            (Cell::Held(values), _) => rows.push(Place::Row, Op::Move { dst: values[half], src: value.into() }),
+            (_, Some((base, offset))) => rows.push(Place::Row, Op::Store { size: Size::D, base, offset, src: value.into() }),
+            (_, None) => {}
+        }
+    }
+
+    /// Stores what was held.
+    fn finish(self, plan: &Plan, body: &mut Body<'_>) {
+        for (index, (cell, accumulation)) in self.cells.iter().zip(&plan.accumulations).enumerate() {
+            let values = match cell {
+                Cell::Memory => continue,
+                Cell::Held(values) => values.clone(),
+                Cell::Local(sum) => {
+                    let array = array_address(index, true, body);
+                    let rows = &mut body.emitter.rows;
+                    let [low, high] = [0, 8].map(|offset| rows.load_now(Place::BatchEnd, Size::D, array, offset));
+                    let total = wide::add_signed(Wide { low, high }, *sum, rows);
+                    vec![total.low, total.high]
+                }
+            };
+            debug_assert_eq!(values.len(), accumulation.words());
+            let base = array_address(index, true, body);
+            for (offset, value) in (0i16..).step_by(8).zip(values) {
+                body.emitter.rows.push(Place::BatchEnd, Op::Store { size: Size::D, base, offset, src: value.into() });
+            }
+        }
+    }
+}
+
+/// Loads group 0's accumulator before the loop.
+fn hold(index: usize, accumulation: &Accumulation, body: &mut Body<'_>) -> Vec<Value> {
+    let base = array_address(index, true, body);
+    let rows = &mut body.emitter.rows;
+    let load = |word: usize| {
+        let dst = rows.fresh(Place::Row);
+        rows.push(Place::Batch, Op::Load { size: Size::D, signed: false, dst, base, offset: 8 * word as i16 });
+        dst
+    };
+    (0..accumulation.words()).map(load).collect()
+}
+
+/// Address of an accumulator's array; `keep` it over the loop, or load it where it is used.
+fn array_address(index: usize, keep: bool, body: &mut Body<'_>) -> Value {
+    let rows = &mut body.emitter.rows;
+    let arrays = rows.field(ACCUMULATORS);
+    let (base, offset) = rows.element(arrays, 4 * index as i64);
+    if keep { rows.load(Size::W, false, base, offset) } else { rows.load_now(Place::Row, Size::W, base, offset) }
+}
+
+/// The selected rows that pass the aggregate's filter and whose argument is not NULL.
+fn counted_bits(filter: Option<&Truth>, known: Bits, selected: Bits, body: &mut Body<'_>) -> Bits {
+    let bits = selected.and(known, &mut body.emitter.rows);
+    match filter {
+        None => bits,
+        Some(filter) => {
+            let passes = body.emitter.is_true(filter);
+            bits.and(passes, &mut body.emitter.rows)
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Nodes to instructions for one row: numbers here, truth values in [`truth`](super::truth).
+//!
+//! Nothing branches. A value of a NULL row is anything; what is not computed for a row (an untaken `CASE` arm) is computed all the same and not chosen.
+//! What SQL calls an error is gathered in [`Emitter::faults`], one bit each, only where the failing operation's operands are not NULL.
+
+use nearside_programs::ValueType;
+use nearside_programs::abi::helper::{F64_ADD, F64_FROM_F32, F64_FROM_I64, F64_MUL, F64_SUB};
+use nearside_programs::isa::{AluOp, Size};
+
+use super::bits::Bits;
+use super::machine::Value;
+use super::node::{Number, NumberKind, Truth};
+use super::order::{Class, less};
+use super::rows::Rows;
+use super::wide::{self, Checked, Wide};
+use crate::fragment::{ArithmeticOp, Column, integer_range};
+
+/// Most nodes that are visited for one row: a bound on time, for fragments are untrusted.
+const VISITS_MAX: usize = 1 << 16;
+
+/// A number of the current row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Term {
+    pub(super) low: Value,
+    /// The upper half of a decimal in a general entry point.
+    pub(super) high: Option<Value>,
+    pub(super) known: Bits,
+}
+
+impl Term {
+    fn narrow(low: Value, known: Bits) -> Self {
+        Self { low, high: None, known }
+    }
+
+    fn wide(value: Wide, known: Bits) -> Self {
+        Self { low: value.low, high: Some(value.high), known }
+    }
+
+    /// As 128 bits, whichever entry point this is; the type says how a single register is extended.
+    pub(super) fn extended(&self, value_type: ValueType, rows: &mut Rows) -> Wide {
+        match self.high {
+            Some(high) => Wide { low: self.low, high },
+            None if value_type == ValueType::UInt64 => wide::from_unsigned(self.low, rows),
+            None => wide::from_signed(self.low, rows),
+        }
+    }
+}
+
+/// Writes what nodes compute.
+pub(super) struct Emitter<'a> {
+    pub(super) rows: Rows,
+    /// Decimals are 8 bytes, and proven to stay so.
+    pub(super) narrow: bool,
+    pub(super) columns: &'a [Column],
+    /// Bits that must stay zero for selected rows.
+    pub(super) faults: Vec<Value>,
+    visits: usize,
+}
+
+impl<'a> Emitter<'a> {
+    pub(super) fn new(columns: &'a [Column], narrow: bool, unroll: u32) -> Self {
+        Self { rows: Rows::new(unroll), narrow, columns, faults: Vec::new(), visits: 0 }
+    }
+
+    /// Counts a node; `false` once there were too many.
+    pub(super) fn visit(&mut self) -> bool {
+        self.visits += 1;
+        self.visits <= VISITS_MAX
+    }
+
+    /// Nodes visited, and the limit, if they were too many.
+    pub(super) fn too_many_visits(&self) -> Option<(usize, usize)> {
+        (self.visits > VISITS_MAX).then_some((self.visits, VISITS_MAX))
+    }
+
+    /// Goes on to a row of the block.
+    pub(super) fn enter_lane(&mut self, lane: u32) {
+        self.rows.enter_lane(lane);
+        self.visits = 0;
+    }
+
+    /// Where a column is not NULL.
+    pub(super) fn column_known(&mut self, column: u32) -> Bits {
+        match self.columns[column as usize].nullable {
+            true => Bits::word(self.rows.column_validity(column)),
+            false => Bits::ALWAYS,
+        }
+    }
+
+    /// The value of a number in the current row.
+    pub(super) fn number(&mut self, number: &Number) -> Term {
+        if !self.visit() {
+            return self.null(number.value_type);
+        }
+        match &number.kind {
+            NumberKind::Column(column) => self.column(*column, number.value_type),
+            NumberKind::Parameter(slot) => self.parameter(*slot, number.value_type),
+            NumberKind::Null => self.null(number.value_type),
+            NumberKind::Arithmetic { op, left, right } => self.arithmetic(*op, left, right, number.value_type),
+            NumberKind::Scale { inner, factor, limit } => self.scale(inner, *factor, *limit),
+            NumberKind::Fit(inner) => self.fit(inner, number.value_type),
+            NumberKind::Same(inner) => self.number(inner),
+            NumberKind::FloatFromInteger(inner) => self.convert(inner, F64_FROM_I64),
+            NumberKind::FloatFromFloat32(inner) => self.convert(inner, F64_FROM_F32),
+            NumberKind::Case { arms, otherwise } => self.case(arms, otherwise),
+        }
+    }
+
+    /// A number in the form in which numbers are compared: floats by total order.
+    pub(super) fn key(&mut self, number: &Number) -> Term {
+        let term = self.number(number);
+        let low = match number.value_type {
+            ValueType::Float64 => {
+                let sign = self.rows.binary(AluOp::Arsh, term.low, 63);
+                let flip = self.rows.binary(AluOp::Rsh, sign, 1);
+                self.rows.binary(AluOp::Xor, term.low, flip)
+            }
+            ValueType::Float32 => {
+                let sign = self.rows.binary(AluOp::Arsh, term.low, 63);
+                let flip = self.rows.binary(AluOp::And, sign, i32::MAX);
+                self.rows.binary(AluOp::Xor, term.low, flip)
+            }
+            _ => term.low,
+        };
+        Term { low, ..term }
+    }
+
+    fn is_wide(&self, value_type: ValueType) -> bool {
+        matches!(value_type, ValueType::Decimal128 { .. }) && !self.narrow
+    }
+
+    fn null(&mut self, value_type: ValueType) -> Term {
+        let zero = self.rows.constant(0);
+        Term { low: zero, high: self.is_wide(value_type).then_some(zero), known: Bits::Never }
+    }
+
+    fn column(&mut self, column: u32, value_type: ValueType) -> Term {
+        let known = self.column_known(column);
+        let name = &self.columns[column as usize].name;
+        if self.is_wide(value_type) {
+            let (base, offset) = self.rows.column_element(column, 16);
+            let low = self.rows.load_noted(Size::D, false, (base, offset), || name.clone());
+            let high = self.rows.load(Size::D, false, base, offset + 8);
+            return Term::wide(Wide { low, high }, known);
+        }
+        let (size, signed) = layout(value_type);
+        let element = self.rows.column_element(column, size.bytes());
+        Term::narrow(self.rows.load_noted(size, signed, element, || name.clone()), known)
+    }
+
+    fn parameter(&mut self, slot: u32, value_type: ValueType) -> Term {
+        let low = self.rows.parameter(slot, 0);
+        match value_type {
+            _ if self.is_wide(value_type) => {
+                let high = self.rows.parameter(slot, 1);
+                Term::wide(Wide { low, high }, Bits::ALWAYS)
+            }
+            // Zero-extended in the slot, sign-extended in registers.
+            ValueType::Float32 => Term::narrow(self.rows.sign_extend(low, 32), Bits::ALWAYS),
+            _ => Term::narrow(low, Bits::ALWAYS),
+        }
+    }
+
+    fn arithmetic(&mut self, op: ArithmeticOp, left: &Number, right: &Number, value_type: ValueType) -> Term {
+        let (l, r) = (self.number(left), self.number(right));
+        let known = l.known.and(r.known, &mut self.rows);
+        if self.is_wide(value_type) {
+            let (l, r) = (l.extended(left.value_type, &mut self.rows), r.extended(right.value_type, &mut self.rows));
+            let checked = match op {
+                ArithmeticOp::Add => wide::add_checked(l, r, &mut self.rows),
+                ArithmeticOp::Sub => wide::sub_checked(l, r, &mut self.rows),
+                ArithmeticOp::Mul => wide::mul_checked(l, r, &mut self.rows),
+            };
+            return self.checked(checked, known);
+        }
+        if value_type == ValueType::Float64 {
+            let helper = match op {
+                ArithmeticOp::Add => F64_ADD,
+                ArithmeticOp::Sub => F64_SUB,
+                ArithmeticOp::Mul => F64_MUL,
+            };
+            return Term::narrow(self.rows.call(helper, &[l.low, r.low]), known);
+        }
+        Term::narrow(self.wrapping(op, l.low, r.low, value_type), known)
+    }
+
+    /// Arithmetic at the width of an integer type; 64 bits for a decimal.
+    fn wrapping(&mut self, op: ArithmeticOp, left: Value, right: Value, value_type: ValueType) -> Value {
+        let op = match op {
+            ArithmeticOp::Add => AluOp::Add,
+            ArithmeticOp::Sub => AluOp::Sub,
+            ArithmeticOp::Mul => AluOp::Mul,
+        };
+        if value_type == ValueType::UInt32 {
+            return self.rows.binary32(op, left, right);
+        }
+        let value = self.rows.binary(op, left, right);
+        match value_type {
+            ValueType::Int8 => self.rows.sign_extend(value, 8),
+            ValueType::Int16 => self.rows.sign_extend(value, 16),
+            ValueType::Int32 => self.rows.sign_extend(value, 32),
+            ValueType::UInt8 => self.rows.binary(AluOp::And, value, 0xff),
+            ValueType::UInt16 => self.rows.binary(AluOp::And, value, 0xffff),
+            _ => value,
+        }
+    }
+
+    fn scale(&mut self, inner: &Number, factor: i128, limit: Option<i128>) -> Term {
+        let term = self.number(inner);
+        if self.narrow {
+            let low = match i64::try_from(factor) {
+                Ok(1) => term.low,
+                Ok(factor) => self.rows.with_constant(AluOp::Mul, term.low, factor),
+                // No proof covers such a factor, see `proof`: this entry point is thrown away.
+                Err(_) => term.low,
+            };
+            if let Some(limit) = limit.and_then(|limit| i64::try_from(limit).ok()) {
+                self.check_range(Class::Signed, low, Some(-limit), Some(limit), term.known);
+            }
+            return Term::narrow(low, term.known);
+        }
+        let value = term.extended(inner.value_type, &mut self.rows);
+        let term = if factor == 1 {
+            Term::wide(value, term.known)
+        } else {
+            let factor = wide::constant(factor, &mut self.rows);
+            let product = wide::mul_checked(value, factor, &mut self.rows);
+            self.checked(product, term.known)
+        };
+        if let (Some(limit), Some(high)) = (limit, term.high) {
+            let value = Wide { low: term.low, high };
+            let (least, most) = (wide::constant(-limit, &mut self.rows), wide::constant(limit, &mut self.rows));
+            let below = wide::less(value, least, &mut self.rows);
+            let above = wide::less(most, value, &mut self.rows);
+            let outside = self.rows.binary(AluOp::Or, below, above);
+            self.fault(outside, term.known);
+        }
+        term
+    }
+
+    fn fit(&mut self, inner: &Number, to: ValueType) -> Term {
+        let term = self.number(inner);
+        let (Some(from), Some(range)) = (integer_range(inner.value_type), integer_range(to)) else {
+            return term;
+        };
+        // Bounds that the source type already respects are not checked; the others fit its register.
+        let least = (range.start() > from.start()).then_some(*range.start() as i64);
+        let most = (range.end() < from.end()).then_some(*range.end() as i64);
+        self.check_range(Class::of(inner.value_type), term.low, least, most, term.known);
+        term
+    }
+
+    fn convert(&mut self, inner: &Number, helper: u32) -> Term {
+        let term = self.number(inner);
+        Term::narrow(self.rows.call(helper, &[term.low]), term.known)
+    }
+
+    /// From the last arm to the first, so that the first true one has the last word.
+    fn case(&mut self, arms: &[(Truth, Number)], otherwise: &Number) -> Term {
+        let outer = std::mem::take(&mut self.faults);
+        let mut chosen = self.number(otherwise);
+        for (condition, value) in arms.iter().rev() {
+            let below = std::mem::take(&mut self.faults);
+            let term = self.number(value);
+            let above = std::mem::take(&mut self.faults);
+            let condition = self.is_true(condition);
+            self.merge_faults(condition, above, below);
+            let known = self.choose_bits(condition, term.known, chosen.known);
+            let mask = condition.mask(&mut self.rows);
+            let low = wide::choose_word(chosen.low, term.low, mask, &mut self.rows);
+            let high = chosen.high.zip(term.high).map(|(a, b)| wide::choose_word(a, b, mask, &mut self.rows));
+            chosen = Term { low, high, known };
+        }
+        self.faults.extend(outer);
+        chosen
+    }
+
+    /// `then` where the condition holds, `otherwise` elsewhere.
+    pub(super) fn choose_bits(&mut self, condition: Bits, then: Bits, otherwise: Bits) -> Bits {
+        if then == otherwise {
+            return then;
+        }
+        let then = condition.and(then, &mut self.rows);
+        let not = condition.not(&mut self.rows);
+        let otherwise = not.and(otherwise, &mut self.rows);
+        then.or(otherwise, &mut self.rows)
+    }
+
+    /// Adds faults of a taken arm where the condition holds, those of the others elsewhere.
+    pub(super) fn merge_faults(&mut self, condition: Bits, taken: Vec<Value>, otherwise: Vec<Value>) {
+        for fault in taken {
+            self.fault(fault, condition);
+        }
+        if !otherwise.is_empty() {
+            let not = condition.not(&mut self.rows);
+            for fault in otherwise {
+                self.fault(fault, not);
+            }
+        }
+    }
+
+    fn checked(&mut self, checked: Checked, known: Bits) -> Term {
+        self.fault(checked.wrapped, known);
+        Term::wide(checked.value, known)
+    }
+
+    fn check_range(&mut self, class: Class, value: Value, least: Option<i64>, most: Option<i64>, known: Bits) {
+        if let Some(least) = least {
+            let least = self.rows.constant(least);
+            let below = less(class, value, least, &mut self.rows);
+            self.fault(below, known);
+        }
+        if let Some(most) = most {
+            let most = self.rows.constant(most);
+            let above = less(class, most, value, &mut self.rows);
+            self.fault(above, known);
+        }
+    }
+
+    fn fault(&mut self, bit: Value, known: Bits) {
+        let bit = match known {
+            Bits::Never => return,
+            Bits::ALWAYS => bit,
+            known => {
+                let known = known.bit(&mut self.rows);
+                self.rows.binary(AluOp::And, bit, known)
+            }
+        };
+        if !self.faults.contains(&bit) {
+            self.faults.push(bit);
+        }
+    }
+}
+
+/// How a value that is one register lies in a column, and whether it is sign-extended.
+pub(super) fn layout(value_type: ValueType) -> (Size, bool) {
+    use ValueType::*;
+    match value_type {
+        Int8 => (Size::B, true),
+        UInt8 | Bool => (Size::B, false),
+        Int16 => (Size::H, true),
+        UInt16 => (Size::H, false),
+        Int32 | Date32 | Float32 => (Size::W, true),
+        UInt32 => (Size::W, false),
+        Int64 | UInt64 | Float64 | Decimal128 { .. } | Utf8 | Opaque => (Size::D, false),
+    }
+}

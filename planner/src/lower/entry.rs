@@ -1,0 +1,133 @@
+//! Entry points: the functions of one, general and narrow, and what the manifest says of it.
+
+use nearside_programs::Builder;
+use nearside_programs::manifest::{Bound, EntryPoint, Narrow};
+
+use super::bounds::bounds;
+use super::function::{Body, Signature, append};
+use super::node::{Reads, Truth};
+use super::proof::Proof;
+use super::resolve::{Literals, Resolver, TextCall};
+use super::select;
+use crate::capabilities::Capabilities;
+use crate::fragment::{Column, Expr};
+use crate::refusal::Refusal;
+
+/// What the functions of an object are written with.
+pub(super) struct Context<'a> {
+    pub(super) columns: &'a [Column],
+    pub(super) capabilities: &'a Capabilities,
+    pub(super) literals: Literals,
+    pub(super) builder: Builder,
+}
+
+/// A conjunct, resolved.
+struct Conjunct {
+    truth: Truth,
+    reads: Reads,
+    texts: Vec<TextCall>,
+    note: String,
+}
+
+/// What is known of an entry point before its code is written.
+pub(super) struct Outline<'a> {
+    pub(super) symbol: &'a str,
+    pub(super) note: &'a str,
+    pub(super) reads: Reads,
+    pub(super) texts: &'a [TextCall],
+    pub(super) proof: Proof,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(columns: &'a [Column], capabilities: &'a Capabilities) -> Self {
+        Self { columns, capabilities, literals: Literals::default(), builder: Builder::new() }
+    }
+
+    pub(super) fn resolver(&mut self) -> Resolver<'_> {
+        Resolver { columns: self.columns, capabilities: self.capabilities, literals: &mut self.literals, texts: Vec::new() }
+    }
+
+    /// Entry points of the filter's conjuncts, the cheap ones first, and the bounds they imply.
+    pub(super) fn filter(&mut self, filter: &[Expr]) -> Result<(Vec<EntryPoint>, Vec<Bound>), Refusal> {
+        let mut split = Vec::new();
+        filter.iter().for_each(|conjunct| split_and(conjunct, &mut split));
+        let mut conjuncts: Vec<Conjunct> = Vec::new();
+        for expr in &split {
+            let conjunct = self.conjunct(expr)?;
+            match conjuncts.iter_mut().find(|other| other.shares_its_column_with(&conjunct)) {
+                Some(other) => other.join(conjunct),
+                None => conjuncts.push(conjunct),
+            }
+        }
+        conjuncts.sort_by_key(|conjunct| !conjunct.texts.is_empty());
+        let selects = (0..).zip(conjuncts).map(|(index, conjunct)| self.select(index, conjunct)).collect::<Result<_, _>>()?;
+        Ok((selects, bounds(&split, self.columns, &mut self.literals)))
+    }
+
+    /// Writes the functions of an entry point: the general one, and the narrow one if decimals are involved and it can be proven.
+    pub(super) fn entry_point(
+        &mut self,
+        outline: Outline<'_>,
+        lower: impl Fn(&mut Body<'_>) -> Result<(), Refusal>,
+    ) -> Result<EntryPoint, Refusal> {
+        let Outline { symbol, note, reads, texts, proof } = outline;
+        let signature = Signature { columns: self.columns, narrow: false, texts };
+        append(&mut self.builder, symbol, note, signature, &lower)?;
+        let proof = if reads.decimals { proof.finish() } else { None };
+        let narrow = proof.map(|proof| Narrow { symbol: format!("{symbol}_narrow"), proof });
+        if let Some(narrow) = &narrow {
+            append(&mut self.builder, &narrow.symbol, note, Signature { narrow: true, ..signature }, &lower)?;
+        }
+        Ok(EntryPoint {
+            general: symbol.to_owned(),
+            narrow,
+            loads: reads.loads.iter().copied().collect(),
+            handles: reads.handles_only(),
+            scratch_bitmaps: texts.len() as u32,
+        })
+    }
+
+    fn conjunct(&mut self, expr: &Expr) -> Result<Conjunct, Refusal> {
+        let mut resolver = self.resolver();
+        let truth = resolver.truth(expr)?;
+        let texts = resolver.texts;
+        let mut reads = Reads::default();
+        reads.truth(&truth);
+        Ok(Conjunct { truth, reads, texts, note: expr.display(self.columns).to_string() })
+    }
+
+    fn select(&mut self, index: usize, conjunct: Conjunct) -> Result<EntryPoint, Refusal> {
+        let Conjunct { truth, reads, texts, note } = conjunct;
+        let mut proof = Proof::default();
+        proof.truth(&truth);
+        let outline = Outline { symbol: &format!("select_{index}"), note: &note, reads, texts: &texts, proof };
+        self.entry_point(outline, |body| select::lower(body, &truth))
+    }
+}
+
+impl Conjunct {
+    /// Two conjuncts over one and the same column are one pass over it: `k >= 1 and k < 5`.
+    fn shares_its_column_with(&self, other: &Self) -> bool {
+        let only =
+            |conjunct: &Self| conjunct.reads.loads.len() == 1 && conjunct.texts.is_empty() && conjunct.reads.handles.is_empty();
+        only(self) && only(other) && self.reads.loads == other.reads.loads
+    }
+
+    fn join(&mut self, other: Self) {
+        let truth = std::mem::replace(&mut self.truth, Truth::Constant(None));
+        self.truth = truth.and(other.truth);
+        self.reads.decimals |= other.reads.decimals;
+        self.note = format!("{} and {}", self.note, other.note);
+    }
+}
+
+/// The operands of nested `AND`s.
+fn split_and<'a>(expr: &'a Expr, into: &mut Vec<&'a Expr>) {
+    match expr {
+        Expr::And(left, right) => {
+            split_and(left, into);
+            split_and(right, into);
+        }
+        expr => into.push(expr),
+    }
+}

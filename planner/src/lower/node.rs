@@ -1,0 +1,180 @@
+//! Expressions as programs compute them: casts and rescales explicit, literals in parameter slots, everything else refused.
+//!
+//! Made by [`resolve`](super::resolve); from then on lowering cannot be refused, except for its size.
+
+use std::collections::BTreeSet;
+
+use nearside_programs::ValueType;
+
+use crate::fragment::{ArithmeticOp, CompareOp};
+
+/// A value of a fixed-width type other than `bool`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Number {
+    pub(super) kind: NumberKind,
+    pub(super) value_type: ValueType,
+}
+
+/// How a [`Number`] comes to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NumberKind {
+    Column(u32),
+    Parameter(u32),
+    Null,
+    /// Integers wrap at their width, decimals of one scale (`*`: of any) fail beyond 128 bits, binary64 goes by the device's intrinsics.
+    Arithmetic {
+        op: ArithmeticOp,
+        left: Box<Number>,
+        right: Box<Number>,
+    },
+    /// Decimal from a decimal or an integer: `× factor`, failing beyond 128 bits, or beyond `limit` if there is one.
+    Scale {
+        inner: Box<Number>,
+        factor: i128,
+        limit: Option<i128>,
+    },
+    /// Integer from an integer, failing outside of the type.
+    Fit(Box<Number>),
+    /// The same bits under another type.
+    Same(Box<Number>),
+    /// Binary64 from an integer of at most 64 signed bits.
+    FloatFromInteger(Box<Number>),
+    /// Binary64 from binary32.
+    FloatFromFloat32(Box<Number>),
+    Case {
+        arms: Vec<(Truth, Number)>,
+        otherwise: Box<Number>,
+    },
+}
+
+/// A truth value: true, false or unknown.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Truth {
+    Constant(Option<bool>),
+    /// A boolean column.
+    Column(u32),
+    /// A bitmap that a helper wrote before the loop; unknown where one of the columns is NULL.
+    Bitmap {
+        scratch: u32,
+        columns: Vec<u32>,
+    },
+    Compare {
+        op: CompareOp,
+        left: Box<Number>,
+        right: Box<Number>,
+    },
+    /// Both true or both false.
+    Equal(Box<Truth>, Box<Truth>),
+    And(Box<Truth>, Box<Truth>),
+    Or(Box<Truth>, Box<Truth>),
+    Not(Box<Truth>),
+    IsKnown(Known),
+    Case {
+        arms: Vec<(Truth, Truth)>,
+        otherwise: Box<Truth>,
+    },
+}
+
+/// What is not NULL.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Known {
+    /// A nullable column of any type.
+    Column(u32),
+    Number(Box<Number>),
+    Truth(Box<Truth>),
+}
+
+impl Truth {
+    pub(super) fn not(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self::And(Box::new(self), Box::new(other))
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self::Or(Box::new(self), Box::new(other))
+    }
+}
+
+/// Which columns an entry point reads, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reads {
+    /// Values.
+    pub(super) loads: BTreeSet<u32>,
+    /// Validity alone, or by helpers.
+    pub(super) handles: BTreeSet<u32>,
+    /// Whether anything is a decimal: only then do the two widths differ.
+    pub(super) decimals: bool,
+}
+
+impl Reads {
+    pub(super) fn number(&mut self, number: &Number) {
+        self.decimals |= matches!(number.value_type, ValueType::Decimal128 { .. });
+        match &number.kind {
+            NumberKind::Column(column) => {
+                self.loads.insert(*column);
+            }
+            NumberKind::Parameter(_) | NumberKind::Null => {}
+            NumberKind::Arithmetic { left, right, .. } => {
+                self.number(left);
+                self.number(right);
+            }
+            NumberKind::Scale { inner, .. }
+            | NumberKind::Fit(inner)
+            | NumberKind::Same(inner)
+            | NumberKind::FloatFromInteger(inner)
+            | NumberKind::FloatFromFloat32(inner) => self.number(inner),
+            NumberKind::Case { arms, otherwise } => {
+                for (condition, value) in arms {
+                    self.truth(condition);
+                    self.number(value);
+                }
+                self.number(otherwise);
+            }
+        }
+    }
+
+    pub(super) fn truth(&mut self, truth: &Truth) {
+        match truth {
+            Truth::Constant(_) => {}
+            Truth::Column(column) => {
+                self.loads.insert(*column);
+            }
+            Truth::Bitmap { columns, .. } => self.handles.extend(columns),
+            Truth::Compare { left, right, .. } => {
+                self.number(left);
+                self.number(right);
+            }
+            Truth::Equal(left, right) | Truth::And(left, right) | Truth::Or(left, right) => {
+                self.truth(left);
+                self.truth(right);
+            }
+            Truth::Not(inner) => self.truth(inner),
+            Truth::IsKnown(known) => self.known(known),
+            Truth::Case { arms, otherwise } => {
+                for (condition, value) in arms {
+                    self.truth(condition);
+                    self.truth(value);
+                }
+                self.truth(otherwise);
+            }
+        }
+    }
+
+    pub(super) fn known(&mut self, known: &Known) {
+        match known {
+            Known::Column(column) => {
+                self.handles.insert(*column);
+            }
+            Known::Number(number) => self.number(number),
+            Known::Truth(truth) => self.truth(truth),
+        }
+    }
+
+    /// Columns that are loaded anyway need no handle.
+    pub(super) fn handles_only(&self) -> Vec<u32> {
+        self.handles.difference(&self.loads).copied().collect()
+    }
+}

@@ -1,0 +1,233 @@
+//! The output of a fragment: `main`, and what the manifest says of the columns that leave the device.
+
+use nearside_programs::ValueType;
+use nearside_programs::abi::helper::{F64_ADD, F64_FROM_F32, GROUP_IDS, TEXT_MAX, TEXT_MIN};
+use nearside_programs::manifest::{EntryPoint, Output as ManifestOutput, OutputColumn, OutputSource, State, StateSource};
+
+use super::aggregate::{self, Accumulation, Counted, Extreme, NonNull, Plan};
+use super::entry::{Context, Outline};
+use super::node::{Known, Number, NumberKind, Reads, Truth};
+use super::project::{self, Computed, ComputedValue};
+use super::proof::Proof;
+use super::resolve::{Resolver, TextCall};
+use crate::fragment::{Aggregate, Column, Expr, Function, Named, Output, is_decimal};
+use crate::refusal::Refusal;
+
+impl Context<'_> {
+    /// Writes `main`, unless every output is a plain column.
+    pub(super) fn output(&mut self, output: &Output) -> Result<(Option<EntryPoint>, ManifestOutput), Refusal> {
+        match output {
+            Output::Project(outputs) => self.project(outputs),
+            Output::Aggregate { keys, aggregates } => self.aggregate(keys, aggregates),
+        }
+    }
+
+    fn project(&mut self, outputs: &[Named]) -> Result<(Option<EntryPoint>, ManifestOutput), Refusal> {
+        let mut resolver = self.resolver();
+        let mut computed = Vec::new();
+        let columns =
+            outputs.iter().map(|output| output_column(output, &mut resolver, &mut computed)).collect::<Result<_, _>>()?;
+        let texts = resolver.texts;
+        if computed.is_empty() {
+            return Ok((None, ManifestOutput::Project(columns)));
+        }
+        let (mut reads, mut proof) = (Reads::default(), Proof::default());
+        computed.iter().for_each(|computed| computed.gather(&mut reads, &mut proof));
+        let note = listed(outputs.iter().map(|output| output.expr.display(self.columns)));
+        let outline = Outline { symbol: "main", note: &note, reads, texts: &texts, proof };
+        let main = self.entry_point(outline, |body| project::lower(body, &computed))?;
+        Ok((Some(main), ManifestOutput::Project(columns)))
+    }
+
+    fn aggregate(&mut self, keys: &[Named], aggregates: &[Aggregate]) -> Result<(Option<EntryPoint>, ManifestOutput), Refusal> {
+        if !keys.is_empty() {
+            self.capabilities.need(GROUP_IDS)?;
+        }
+        let resolver = self.resolver();
+        let mut planner = Planner {
+            resolver,
+            plan: Plan { keys: Vec::new(), grouped: !keys.is_empty(), accumulations: Vec::new(), texts: Vec::new() },
+        };
+        let key_columns: Vec<OutputColumn> =
+            keys.iter().map(|key| output_column(key, &mut planner.resolver, &mut planner.plan.keys)).collect::<Result<_, _>>()?;
+        let states = aggregates.iter().map(|aggregate| planner.state(aggregate)).collect::<Result<_, _>>()?;
+        let Planner { plan, resolver } = planner;
+        let texts: Vec<TextCall> = resolver.texts;
+        let (reads, proof) = requirements(&plan, &key_columns);
+        let note = listed(aggregates.iter().map(|aggregate| &aggregate.name));
+        let outline = Outline { symbol: "main", note: &note, reads, texts: &texts, proof };
+        let main = self.entry_point(outline, |body| aggregate::lower(body, &plan))?;
+        let accumulators = plan.accumulations.iter().map(Accumulation::array).collect();
+        Ok((Some(main), ManifestOutput::Aggregate { keys: key_columns, accumulators, states }))
+    }
+}
+
+fn listed(items: impl Iterator<Item = impl ToString>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// A column of the result, its computation (if it takes one) added to `computed`.
+fn output_column(output: &Named, resolver: &mut Resolver<'_>, computed: &mut Vec<Computed>) -> Result<OutputColumn, Refusal> {
+    let value_type = resolver.type_of(&output.expr)?;
+    let nullable = output.expr.nullable(resolver.columns);
+    let source = match &output.expr {
+        Expr::Column(column) => OutputSource::Column(*column as u32),
+        expr => {
+            let value = match value_type {
+                ValueType::Bool => ComputedValue::Truth(resolver.truth(expr)?),
+                _ => ComputedValue::Number(resolver.number(expr)?),
+            };
+            computed.push(Computed { value, nullable });
+            OutputSource::Computed(computed.len() as u32 - 1)
+        }
+    };
+    Ok(OutputColumn { name: output.name.clone(), source, value_type, nullable })
+}
+
+impl Computed {
+    fn gather(&self, reads: &mut Reads, proof: &mut Proof) {
+        match &self.value {
+            ComputedValue::Number(number) => {
+                reads.number(number);
+                proof.number(number);
+            }
+            ComputedValue::Truth(truth) => {
+                reads.truth(truth);
+                proof.truth(truth);
+            }
+        }
+    }
+}
+
+/// What `main` of an aggregate reads, and what its narrow version must prove.
+fn requirements(plan: &Plan, keys: &[OutputColumn]) -> (Reads, Proof) {
+    let (mut reads, mut proof) = (Reads::default(), Proof::default());
+    plan.keys.iter().for_each(|key| key.gather(&mut reads, &mut proof));
+    for accumulation in &plan.accumulations {
+        accumulation.read(&mut reads);
+        accumulation.prove(plan.grouped, &mut proof);
+    }
+    let key_columns = keys.iter().filter_map(|key| match key.source {
+        OutputSource::Column(column) => Some(column),
+        OutputSource::Computed(_) => None,
+    });
+    reads.handles.extend(key_columns.chain(plan.texts.iter().map(|(column, _)| *column)));
+    (reads, proof)
+}
+
+/// Gathers what is accumulated, each thing once.
+struct Planner<'a> {
+    resolver: Resolver<'a>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn state(&mut self, aggregate: &Aggregate) -> Result<State, Refusal> {
+        let filter = aggregate.filter.as_ref().map(|filter| self.resolver.truth(filter)).transpose()?;
+        let state = |source, seen| State { name: aggregate.name.clone(), value_type: aggregate.value_type, source, seen };
+        let Some(argument) = &aggregate.argument else {
+            let count = self.accumulate(Accumulation::Count(Counted { filter, known: NonNull::ALWAYS }));
+            return Ok(state(StateSource::Accumulator(count), None));
+        };
+        if aggregate.function == Function::Count {
+            let known = self.known(argument)?;
+            let count = self.accumulate(Accumulation::Count(Counted { filter, known }));
+            return Ok(state(StateSource::Accumulator(count), None));
+        }
+        if self.resolver.type_of(argument)? == ValueType::Utf8 {
+            return self.text_state(aggregate, argument, filter.is_some());
+        }
+        let number = self.argument(aggregate, argument)?;
+        let seen = self.seen(&number, filter.clone());
+        let is_float = matches!(number.value_type, ValueType::Float32 | ValueType::Float64);
+        let accumulation = match aggregate.function {
+            Function::Min => Accumulation::Extreme { which: Extreme::Min, number, filter },
+            Function::Max => Accumulation::Extreme { which: Extreme::Max, number, filter },
+            Function::Count | Function::Sum => Accumulation::Sum { number, filter },
+        };
+        let is_key = is_float && aggregate.function != Function::Sum;
+        let index = self.accumulate(accumulation);
+        Ok(state(if is_key { StateSource::TotalOrderKey(index) } else { StateSource::Accumulator(index) }, seen))
+    }
+
+    /// The argument of `SUM`, `MIN` or `MAX` as it is accumulated.
+    fn argument(&mut self, aggregate: &Aggregate, argument: &Expr) -> Result<Number, Refusal> {
+        let operator = aggregate.function.name();
+        let given = self.resolver.type_of(argument)?;
+        if given == ValueType::Bool {
+            return Err(Refusal::Operator { operator, value_type: given });
+        }
+        let number = self.resolver.number(argument)?;
+        if aggregate.function != Function::Sum {
+            return Ok(number);
+        }
+        if aggregate.value_type == ValueType::Float64 {
+            self.resolver.capabilities.need(F64_ADD)?;
+        }
+        if given == ValueType::Float32 {
+            self.resolver.capabilities.need(F64_FROM_F32)?;
+            return Ok(Number { kind: NumberKind::FloatFromFloat32(Box::new(number)), value_type: ValueType::Float64 });
+        }
+        debug_assert!(is_decimal(given) == is_decimal(aggregate.value_type));
+        Ok(number)
+    }
+
+    /// `MIN` or `MAX` of text: a helper's state.
+    fn text_state(&mut self, aggregate: &Aggregate, argument: &Expr, filtered: bool) -> Result<State, Refusal> {
+        let operator = aggregate.function.name();
+        let Expr::Column(column) = argument else {
+            return Err(Refusal::ComputedText { place: "the argument of MIN or MAX" });
+        };
+        if filtered {
+            // The helpers know the selection, not the aggregate's own filter.
+            return Err(Refusal::Operator { operator: "FILTER of an aggregate", value_type: ValueType::Utf8 });
+        }
+        let helper = match aggregate.function {
+            Function::Min => TEXT_MIN,
+            Function::Max => TEXT_MAX,
+            Function::Count | Function::Sum => return Err(Refusal::Operator { operator, value_type: ValueType::Utf8 }),
+        };
+        self.resolver.capabilities.need(helper)?;
+        let known = self.known(argument)?;
+        let seen = self.seen_where(Counted { filter: None, known });
+        let text = (*column as u32, helper);
+        let texts = &mut self.plan.texts;
+        texts.push(text);
+        let index = texts.len() as u32 - 1;
+        Ok(State { name: aggregate.name.clone(), value_type: aggregate.value_type, source: StateSource::Text(index), seen })
+    }
+
+    /// The counter that tells whether anything was accumulated.
+    fn seen(&mut self, number: &Number, filter: Option<Truth>) -> Option<u32> {
+        let known = NonNull::of(number, self.resolver.columns);
+        self.seen_where(Counted { filter, known })
+    }
+
+    fn seen_where(&mut self, counted: Counted) -> Option<u32> {
+        // A group exists because a row of it was selected.
+        let always = self.plan.grouped && counted.filter.is_none() && counted.known == NonNull::ALWAYS;
+        (!always).then(|| self.accumulate(Accumulation::Count(counted)))
+    }
+
+    fn accumulate(&mut self, accumulation: Accumulation) -> u32 {
+        let accumulations = &mut self.plan.accumulations;
+        let index = accumulations.iter().position(|known| *known == accumulation).unwrap_or_else(|| {
+            accumulations.push(accumulation);
+            accumulations.len() - 1
+        });
+        index as u32
+    }
+
+    /// Where an argument is not NULL.
+    fn known(&mut self, argument: &Expr) -> Result<NonNull, Refusal> {
+        let columns: &[Column] = self.resolver.columns;
+        Ok(match argument {
+            Expr::Column(column) if columns[*column].nullable => NonNull::Columns([*column as u32].into()),
+            argument if !argument.nullable(columns) => NonNull::ALWAYS,
+            argument if self.resolver.type_of(argument)? == ValueType::Bool => {
+                NonNull::Computed(Known::Truth(Box::new(self.resolver.truth(argument)?)))
+            }
+            argument => NonNull::of(&self.resolver.number(argument)?, columns),
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a fragment, or a part of it, does not become a program.
+//!
+//! A refusal is no error: the host runs the part itself, and shows the reason. Each variant asks for another reaction.
+
+use nearside_programs::ValueType;
+
+use crate::check::TypeError;
+
+/// Why [`compile`](crate::compile) made no program. One line, for `EXPLAIN`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The fragment means nothing: a bug of whoever made it.
+    #[error("the fragment is not well typed: {0}")]
+    IllTyped(#[from] TypeError),
+    /// The language has it, programs do not: keep that expression on the host.
+    #[error("{operator} on type {value_type} is not offloaded")]
+    Operator {
+        /// Operator or function, as SQL writes it.
+        operator: &'static str,
+        /// Type of its operand.
+        value_type: ValueType,
+    },
+    /// A cast programs do not do exactly as DataFusion does it.
+    #[error("the cast from {from} to {to} is not offloaded")]
+    Cast {
+        /// From.
+        from: ValueType,
+        /// To.
+        to: ValueType,
+    },
+    /// Text that is computed, where helpers only read columns.
+    #[error("{place} must be a plain text column, its other operand a literal or a column")]
+    ComputedText {
+        /// Which operand.
+        place: &'static str,
+    },
+    /// Another device, or a newer one, could run it.
+    #[error("the device has no helper `{name}`")]
+    Helper {
+        /// Its symbol.
+        name: &'static str,
+    },
+    /// The same in smaller pieces might do.
+    #[error("too complex: {given} {what}, {limit} are the limit")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is, at least.
+        given: usize,
+        /// How much there may be.
+        limit: usize,
+    },
+    /// The fragment cannot be described to a device (two columns of one name), or lowering went wrong: a bug of whoever made either.
+    #[error("the program would not be valid: {0}")]
+    Invalid(String),
+}
