@@ -94,7 +94,8 @@ pub enum BuildError {
     },
 }
 
-enum Target {
+/// What an instruction aims at.
+pub(crate) enum Target {
     Label(Label),
     Function(String),
 }
@@ -330,7 +331,8 @@ impl Builder {
         Ok(Assembled { code: self.code, functions, notes: self.notes })
     }
 
-    fn emit_to(&mut self, instruction: Instruction, target: Target) -> &mut Self {
+    /// Appends an instruction whose offset [`Builder::finish`] fills in.
+    pub(crate) fn emit_to(&mut self, instruction: Instruction, target: Target) -> &mut Self {
         let slot = self.position();
         self.fixups.push(Fixup { slot, instruction, target });
         self.emit(instruction)

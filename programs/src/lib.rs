@@ -7,14 +7,18 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+mod assemble;
 pub mod builder;
+mod disassemble;
 pub mod isa;
 pub mod manifest;
 pub mod object;
 pub mod parameters;
 pub mod types;
 
+pub use assemble::{AssembleError, assemble};
 pub use builder::{Assembled, BuildError, Builder, Label};
+pub use disassemble::Disassembly;
 pub use manifest::Manifest;
 pub use object::{Function, Object, ObjectError};
 pub use parameters::{ParameterSlot, Parameters};

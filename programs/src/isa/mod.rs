@@ -5,12 +5,16 @@
 //! the encoding. Start at [`decode`].
 
 mod decode;
+mod display;
 mod encode;
 mod instruction;
 mod opcode;
+mod parse;
 mod slot;
 
 pub use decode::{DecodeError, decode};
 pub use encode::{EncodeError, Encoded, encode};
 pub use instruction::{AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, WideSource, Width};
+pub use parse::ParseError;
+pub(crate) use parse::{Statement, parse};
 pub use slot::Slot;

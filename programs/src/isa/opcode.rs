@@ -40,7 +40,7 @@ pub(super) const LDDW: u8 = LD | IMM | DW;
 pub(super) const FETCH: i32 = 0x01;
 
 /// Code, `offset`, operation (RFC 9669 §4.1).
-const ALU_OPS: [(u8, i16, AluOp); 14] = [
+pub(super) const ALU_OPS: [(u8, i16, AluOp); 14] = [
     (0x00, 0, AluOp::Add),
     (0x10, 0, AluOp::Sub),
     (0x20, 0, AluOp::Mul),
@@ -58,7 +58,7 @@ const ALU_OPS: [(u8, i16, AluOp); 14] = [
 ];
 
 /// Code, condition (RFC 9669 §4.3).
-const JUMP_OPS: [(u8, JumpOp); 11] = [
+pub(super) const JUMP_OPS: [(u8, JumpOp); 11] = [
     (0x10, JumpOp::Eq),
     (0x20, JumpOp::Gt),
     (0x30, JumpOp::Ge),
