@@ -6,8 +6,10 @@
 //! last of which is the [`Ledger`]. Nothing here knows DataFusion or gRPC.
 #![forbid(unsafe_code)]
 
+pub mod columnar;
 pub mod error;
 pub mod ledger;
+mod media;
 pub mod request;
 
 use std::fmt::Debug;

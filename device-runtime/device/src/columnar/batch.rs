@@ -1,0 +1,77 @@
+//! One batch: at most [`BATCH_ROWS_MAX`](nearside_programs::abi::columnar::BATCH_ROWS_MAX) rows of the columns a call needs.
+
+use std::cell::OnceCell;
+
+use arrow::array::{Array, ArrayRef};
+use nearside_programs::ValueType;
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
+use nearside_programs::manifest::ColumnSpec;
+
+use super::load;
+use super::text::TextColumn;
+use crate::DeviceError;
+
+/// The columns of one batch, by the manifest's index.
+pub(super) struct Batch {
+    pub(super) rows: usize,
+    columns: Vec<Option<ArrayRef>>,
+    texts: Vec<OnceCell<Option<TextColumn>>>,
+}
+
+/// Where the batches of so many rows begin, and how many rows each has.
+pub(super) fn slices(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let most = BATCH_ROWS_MAX as usize;
+    (0..rows).step_by(most).map(move |start| (start, most.min(rows - start)))
+}
+
+/// Checks that the columns are what [`super::Worker`]'s caller promised.
+pub(super) fn check(specs: &[ColumnSpec], columns: &[Option<ArrayRef>], rows: usize) -> Result<(), DeviceError> {
+    let broken = |reason: String| Err(DeviceError::Internal { reason });
+    if columns.len() != specs.len() {
+        return broken(format!("{} columns for a program of {}", columns.len(), specs.len()));
+    }
+    for (spec, array) in specs.iter().zip(columns) {
+        let Some(array) = array else { continue };
+        if array.len() != rows || !load::accepts(spec.value_type, array.data_type()) {
+            return broken(format!(
+                "column {}: {} rows of {} for {rows} of {:?}",
+                spec.name,
+                array.len(),
+                array.data_type(),
+                spec.value_type
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Batch {
+    /// Rows `[start, start + rows)` of columns that passed [`check`].
+    pub(super) fn new(columns: &[Option<ArrayRef>], start: usize, rows: usize) -> Self {
+        let cut = |array: &ArrayRef| if array.len() == rows { array.clone() } else { array.slice(start, rows) };
+        let columns: Vec<_> = columns.iter().map(|array| array.as_ref().map(cut)).collect();
+        let texts = columns.iter().map(|_| OnceCell::new()).collect();
+        Self { rows, columns, texts }
+    }
+
+    /// A column that the call needs.
+    ///
+    /// # Errors
+    /// [`DeviceError::Internal`]: the caller did not hand it over.
+    pub(super) fn array(&self, column: u32) -> Result<&ArrayRef, DeviceError> {
+        let array = self.columns.get(column as usize).and_then(Option::as_ref);
+        array.ok_or_else(|| DeviceError::Internal { reason: format!("column {column} is needed, but was not decoded") })
+    }
+
+    /// A text column.
+    pub(super) fn text(&self, column: u32) -> Option<&TextColumn> {
+        let array = self.columns.get(column as usize)?.as_ref()?;
+        self.texts[column as usize].get_or_init(|| TextColumn::new(array)).as_ref()
+    }
+
+    /// Bytes of all texts of the batch, its dictionaries included.
+    pub(super) fn text_bytes(&self, specs: &[ColumnSpec]) -> u64 {
+        let texts = (0..).zip(specs).filter(|(_, spec)| spec.value_type == ValueType::Utf8);
+        texts.filter_map(|(column, _)| self.text(column)).map(TextColumn::total_bytes).sum()
+    }
+}

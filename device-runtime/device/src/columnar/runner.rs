@@ -1,0 +1,264 @@
+//! One call of an entry point: columns into the cage, context, run, result.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::Decimal128Type;
+use nearside_engine::{Fuel, Module};
+use nearside_programs::abi::columnar::FAULT_ARITHMETIC;
+use nearside_programs::manifest::RangeStep;
+use nearside_programs::{Parameters, ValueType};
+
+use super::Counters;
+use super::batch::Batch;
+use super::bitmap;
+use super::helpers::{BatchHelpers, State};
+use super::layout::{Call, INPUT, Layout, WORK};
+use super::load;
+use super::pool::PooledCage;
+use super::program::{Entry, Program};
+use super::proof::{self, Interval};
+use crate::DeviceError;
+
+/// Fuel of any call: enough for whatever a program does once.
+const FUEL_BASE: u64 = 1 << 24;
+
+/// Fuel for each row and slot of the program: an honest program executes each slot a few times a row at most.
+const FUEL_PER_ROW_AND_SLOT: u64 = 8;
+
+/// Fuel for each byte of text in the batch: helpers may look at it as often.
+const FUEL_PER_TEXT_BYTE: u64 = 64;
+
+/// The cage of one worker and what is needed to run in it.
+pub(super) struct Runner {
+    pub(super) program: Arc<Program>,
+    pub(super) layout: Layout,
+    pub(super) parameters: Arc<Parameters>,
+    pub(super) counters: Counters,
+    module: Module,
+    cage: PooledCage,
+    /// Budget of a call, if the request names one.
+    fuel: Option<u64>,
+    /// Bytes of each column's values array that may not be zero.
+    filled: Vec<usize>,
+}
+
+/// Which version of an entry point a batch runs.
+#[derive(Clone, Copy)]
+pub(super) struct Version {
+    start: u32,
+    is_narrow: bool,
+}
+
+impl Version {
+    /// Bytes of a decimal in the cage.
+    pub(super) fn decimal_width(self) -> usize {
+        if self.is_narrow { 8 } else { 16 }
+    }
+}
+
+/// What a call gets beside the batch.
+pub(super) struct Arguments {
+    pub(super) version: Version,
+    pub(super) first: usize,
+    pub(super) capacity: usize,
+}
+
+/// What a call returned.
+pub(super) struct Returned {
+    /// r0: the end of the rows consumed, as the program says.
+    pub(super) end: u64,
+    /// The end of the rows `group_ids` mapped, if it was called.
+    pub(super) mapped: Option<usize>,
+}
+
+impl Runner {
+    pub(super) fn new(
+        program: Arc<Program>,
+        layout: Layout,
+        parameters: Arc<Parameters>,
+        module: Module,
+        fuel: Option<u64>,
+    ) -> Result<Self, DeviceError> {
+        let mut cage = PooledCage::take(&program, &layout.regions)?;
+        layout.write_constants(&parameters, cage.region_mut(INPUT));
+        let filled = vec![0; layout.columns.len()];
+        Ok(Self { program, layout, parameters, counters: Counters::default(), module, cage, fuel, filled })
+    }
+
+    /// Copies what an entry point wants to see of a batch, and decides which version it runs.
+    pub(super) fn load(&mut self, entry: &Entry, batch: &Batch) -> Result<Version, DeviceError> {
+        let begin = Instant::now();
+        self.load_validity(entry, batch)?;
+        let version = self.load_values(entry, batch)?;
+        self.counters.assemble_ns += begin.elapsed().as_nanos() as u64;
+        Ok(version)
+    }
+
+    /// The selection bitmap in the cage.
+    pub(super) fn selection_mut(&mut self) -> &mut [u8] {
+        let place = self.layout.selection;
+        place.of_mut(self.cage.region_mut(INPUT))
+    }
+
+    /// Region [`WORK`].
+    pub(super) fn work(&self) -> &[u8] {
+        self.cage.region(WORK)
+    }
+
+    /// Any region.
+    pub(super) fn region(&self, index: usize) -> &[u8] {
+        self.cage.region(index)
+    }
+
+    /// Any region, to write.
+    pub(super) fn region_mut(&mut self, index: usize) -> &mut [u8] {
+        self.cage.region_mut(index)
+    }
+
+    /// Makes a region longer.
+    pub(super) fn grow(&mut self, index: usize, len: u32) -> Result<(), DeviceError> {
+        self.cage.grow(index, len).map_err(|error| DeviceError::Busy { reason: error.to_string() })
+    }
+
+    /// Runs an entry point over a loaded batch whose selection is in the cage.
+    ///
+    /// # Errors
+    /// [`DeviceError::Trap`], also if the program reports an arithmetic overflow.
+    pub(super) fn call(
+        &mut self,
+        entry: &Entry,
+        batch: &Batch,
+        state: &mut State,
+        arguments: &Arguments,
+    ) -> Result<Returned, DeviceError> {
+        let budget = self.fuel.unwrap_or_else(|| self.budget(batch));
+        let Self { program, layout, counters, module, cage, .. } = self;
+        let Arguments { version, first, capacity } = *arguments;
+        let context = Call {
+            row_count: batch.rows as u32,
+            first_row: first as u32,
+            group_capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+        };
+        layout.write_context(&context, cage.region_mut(INPUT));
+        let context_address = u64::from(layout.context.address);
+        counters.calls += 1;
+        counters.narrow_calls += u64::from(version.is_narrow);
+        let helper_ns = counters.helper_ns;
+        let mut helpers = BatchHelpers {
+            manifest: program.manifest(),
+            entry,
+            layout,
+            batch,
+            state,
+            counters,
+            first,
+            decimal_width: version.decimal_width(),
+            capacity,
+            mapped: None,
+            error: None,
+        };
+        let mut fuel = Fuel(budget);
+        let begin = Instant::now();
+        let result = module.run(cage, version.start, [context_address, 0, 0, 0, 0], &mut fuel, &mut helpers);
+        let ns = begin.elapsed().as_nanos() as u64;
+        let (mapped, error) = (helpers.mapped, helpers.error);
+        counters.bytecode_ns += ns.saturating_sub(counters.helper_ns - helper_ns);
+        counters.fuel += budget - fuel.0;
+        match (error, result) {
+            (Some(error), _) => Err(error),
+            (None, Err(trap)) => Err(DeviceError::Trap { reason: trap.to_string() }),
+            (None, Ok(FAULT_ARITHMETIC)) => Err(DeviceError::Trap { reason: "arithmetic overflow".into() }),
+            (None, Ok(end)) => Ok(Returned { end, mapped }),
+        }
+    }
+
+    fn budget(&self, batch: &Batch) -> u64 {
+        let rows = batch.rows as u64;
+        let code = rows.saturating_mul(self.program.slot_count()).saturating_mul(FUEL_PER_ROW_AND_SLOT);
+        let text = batch.text_bytes(&self.program.manifest().columns).saturating_mul(FUEL_PER_TEXT_BYTE);
+        FUEL_BASE.saturating_add(code).saturating_add(text)
+    }
+
+    fn load_validity(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
+        let Self { layout, cage, .. } = self;
+        let input = cage.region_mut(INPUT);
+        for index in 0..layout.columns.len() {
+            let column = index as u32;
+            layout.write_column(index, entry.loads.contains(&column), entry.named.contains(&column), input);
+        }
+        for &column in &entry.named {
+            let bitmap = layout.columns[column as usize].validity.of_mut(input);
+            match batch.array(column)?.logical_nulls() {
+                Some(nulls) => bitmap::write(nulls.inner(), bitmap),
+                None => bitmap::write_ones(0, batch.rows, bitmap),
+            }
+        }
+        Ok(())
+    }
+
+    fn load_values(&mut self, entry: &Entry, batch: &Batch) -> Result<Version, DeviceError> {
+        let arrays = entry.loads.iter().map(|column| Ok((*column, load::plain(batch.array(*column)?)?)));
+        let arrays = arrays.collect::<Result<Vec<_>, DeviceError>>()?;
+        if let Some((start, proof)) = &entry.narrow
+            && self.load_narrow(&arrays, proof, batch)
+        {
+            return Ok(Version { start: *start, is_narrow: true });
+        }
+        for (column, array) in &arrays {
+            self.load_column(*column, |value_type, out| load::values(array, value_type, out));
+        }
+        Ok(Version { start: entry.general, is_narrow: false })
+    }
+
+    /// Copies with 8-byte decimals; false if the batch has to run the general version.
+    fn load_narrow(&mut self, arrays: &[(u32, ArrayRef)], proof: &[RangeStep], batch: &Batch) -> bool {
+        let mut decimals: Vec<(u32, Interval)> = Vec::new();
+        for (column, array) in arrays {
+            let Some(values) = array.as_primitive_opt::<Decimal128Type>() else { continue };
+            let mut range = None;
+            self.load_column(*column, |_, out| {
+                range = load::narrow_decimals(values, out);
+                values.len() * 8
+            });
+            match range {
+                Some(range) => decimals.push((*column, range)),
+                None => return false,
+            }
+        }
+        let specs = &self.program.manifest().columns;
+        let range = |column: u32| match decimals.iter().find(|(known, _)| *known == column) {
+            Some((_, range)) => Some(*range),
+            None => load::range(&load::plain(batch.array(column).ok()?).ok()?, specs.get(column as usize)?.value_type),
+        };
+        if !proof::holds(proof, range, |slot| parameter_range(&self.parameters, slot)) {
+            return false;
+        }
+        for (column, array) in arrays.iter().filter(|(column, _)| decimals.iter().all(|(known, _)| known != column)) {
+            self.load_column(*column, |value_type, out| load::values(array, value_type, out));
+        }
+        true
+    }
+
+    /// Lets `write` fill a column's values array from the front, and zeroes what is left of an earlier batch behind that.
+    fn load_column(&mut self, column: u32, write: impl FnOnce(ValueType, &mut [u8]) -> usize) {
+        let Self { program, layout, cage, filled, .. } = self;
+        let index = column as usize;
+        let value_type = program.manifest().columns[index].value_type;
+        let out = layout.columns[index].values.of_mut(cage.region_mut(INPUT));
+        let written = write(value_type, out);
+        if filled[index] > written {
+            out[written..filled[index]].fill(0);
+        }
+        filled[index] = written;
+    }
+}
+
+/// What a parameter contributes to a proof: its value, if it is a number that is no float.
+fn parameter_range(parameters: &Parameters, slot: u32) -> Option<Interval> {
+    match parameters.types.get(slot as usize)? {
+        ValueType::Float32 | ValueType::Float64 | ValueType::Utf8 | ValueType::Opaque => None,
+        _ => parameters.value(slot).map(Interval::point),
+    }
+}

@@ -1,0 +1,122 @@
+//! Text columns in every Arrow layout: plain, large, view, and dictionaries of those.
+//!
+//! A predicate is evaluated on a dictionary's values and then mapped to the rows; a NULL inside the dictionary is NULL.
+
+use std::cell::OnceCell;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, StringArray, StringViewArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::DataType;
+
+/// The texts of a plain array.
+#[derive(Clone, Copy)]
+pub(super) enum Texts<'a> {
+    Utf8(&'a StringArray),
+    Large(&'a LargeStringArray),
+    View(&'a StringViewArray),
+}
+
+impl<'a> Texts<'a> {
+    /// `None` if the array is not plain text.
+    pub(super) fn new(array: &'a dyn Array) -> Option<Self> {
+        match array.data_type() {
+            DataType::Utf8 => Some(Self::Utf8(array.as_string())),
+            DataType::LargeUtf8 => Some(Self::Large(array.as_string())),
+            DataType::Utf8View => Some(Self::View(array.as_string_view())),
+            _ => None,
+        }
+    }
+
+    /// The text at an index below the array's length; anything if it is NULL.
+    pub(super) fn bytes(self, index: usize) -> &'a [u8] {
+        match self {
+            Self::Utf8(array) => array.value(index).as_bytes(),
+            Self::Large(array) => array.value(index).as_bytes(),
+            Self::View(array) => array.value(index).as_bytes(),
+        }
+    }
+
+    /// Bytes of all texts together: what a helper that looks at all of them is charged for.
+    pub(super) fn total_bytes(self) -> u64 {
+        match self {
+            Self::Utf8(array) => array.value_offsets().last().map_or(0, |last| (last - array.value_offsets()[0]) as u64),
+            Self::Large(array) => array.value_offsets().last().map_or(0, |last| (last - array.value_offsets()[0]) as u64),
+            Self::View(array) => array.views().iter().map(|view| u64::from(*view as u32)).sum(),
+        }
+    }
+}
+
+/// The text column of one batch.
+pub(super) struct TextColumn {
+    array: ArrayRef,
+    /// Index into [`Self::values`] of each row of a dictionary that is not empty; whatever, but in range, for a NULL.
+    keys: OnceCell<Vec<usize>>,
+}
+
+impl TextColumn {
+    /// `None` if the array is not text.
+    pub(super) fn new(array: &ArrayRef) -> Option<Self> {
+        let column = Self { array: array.clone(), keys: OnceCell::new() };
+        Texts::new(column.values())?;
+        Some(column)
+    }
+
+    /// The column as it came.
+    pub(super) fn array(&self) -> &ArrayRef {
+        &self.array
+    }
+
+    /// What a predicate is evaluated on: the column, or its dictionary.
+    pub(super) fn values(&self) -> &ArrayRef {
+        self.array.as_any_dictionary_opt().map_or(&self.array, |dictionary| dictionary.values())
+    }
+
+    /// Whether [`Self::values`] is a dictionary.
+    pub(super) fn is_dictionary(&self) -> bool {
+        self.array.as_any_dictionary_opt().is_some()
+    }
+
+    /// Bytes a helper may look at.
+    pub(super) fn total_bytes(&self) -> u64 {
+        Texts::new(self.values()).map_or(0, Texts::total_bytes)
+    }
+
+    /// Calls `visit` with those of `rows` that are not NULL, and their texts.
+    pub(super) fn for_each(&self, rows: impl Iterator<Item = usize>, mut visit: impl FnMut(usize, &[u8])) {
+        let Some(texts) = Texts::new(self.values()) else { return };
+        let (nulls, keys) = (self.array.logical_nulls(), self.keys());
+        for row in rows {
+            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                visit(row, texts.bytes(keys.map_or(row, |keys| keys[row])));
+            }
+        }
+    }
+
+    /// Spreads a predicate's truths over [`Self::values`] to the rows; a NULL is not true.
+    pub(super) fn spread(&self, truths: &BooleanBuffer) -> BooleanBuffer {
+        let rows = self.array.len();
+        let bits = match self.keys() {
+            // A NULL value inside the dictionary is not among the truths.
+            Some(keys) => BooleanBuffer::collect_bool(rows, |row| truths.value(keys[row])),
+            None if self.is_dictionary() => BooleanBuffer::new_unset(rows),
+            None => truths.clone(),
+        };
+        match self.array.nulls() {
+            Some(nulls) => &bits & nulls.inner(),
+            None => bits,
+        }
+    }
+
+    fn keys(&self) -> Option<&[usize]> {
+        let dictionary = self.array.as_any_dictionary_opt().filter(|dictionary| !dictionary.values().is_empty())?;
+        Some(self.keys.get_or_init(|| dictionary.normalized_keys()))
+    }
+}
+
+/// The rows for which a predicate is true, not NULL.
+pub(super) fn truths(result: &BooleanArray) -> BooleanBuffer {
+    match result.nulls() {
+        Some(nulls) => result.values() & nulls.inner(),
+        None => result.values().clone(),
+    }
+}
