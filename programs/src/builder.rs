@@ -476,7 +476,7 @@ mod tests {
             &|b| {
                 b.mov_signed(7, Reg::R0, Reg::R1);
             },
-            "instruction 0: no encoding for MoveSigned { width: W64, dst: Reg(0), src: Reg(1), bits: 7 }",
+            "instruction 0: `r0 = (s7)r1` has no encoding",
         );
     }
 }

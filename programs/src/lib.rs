@@ -2,7 +2,8 @@
 //!
 //! Entry points: [`Object::read`] turns the bytes of an ELF64 eBPF object into code, symbols and a [`Manifest`];
 //! [`Object::write`] is its inverse; [`isa::decode`] turns 8-byte slots into [`isa::Instruction`]s, refusing whatever
-//! RFC 9669 reserves; [`Builder`] assembles code with labels. [`abi::columnar`] is the contract of programs that run over
+//! RFC 9669 reserves; [`Builder`] makes code with labels, [`assemble`] makes it of text, and [`Object::disassemble`] makes text of it.
+//! [`Manifest::check`] is where what a stranger's object says of itself becomes fit to index with. [`abi::columnar`] is the contract of programs that run over
 //! decoded columns. A leaf: no I/O, nothing about engines, Arrow, networks or queries.
 #![forbid(unsafe_code)]
 

@@ -189,6 +189,7 @@ fn wrong_objects_are_refused() {
         },
         "relocation at byte 0x0 of .text: is the second at this instruction",
     );
+    check(&|foreign| (0..3).for_each(|_| relocate("i128_add", 0, 0)(foreign)), "object has 3 relocations; the limit is 2");
     let function = |name: &'static str, value, size| {
         move |foreign: &mut Foreign| {
             foreign.symbol(name, value, size, true);

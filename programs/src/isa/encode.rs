@@ -7,7 +7,7 @@ use super::slot::Slot;
 
 /// An [`Instruction`] whose fields are out of the range that any encoding has (`movsx` of 7 bits, a short jump over 40,000 slots).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no encoding for {0:?}")]
+#[error("`{0}` has no encoding")]
 pub struct EncodeError(pub Instruction);
 
 /// The one or two slots of an instruction.

@@ -3,6 +3,7 @@
 //! A [`Slot`] is the 8 bytes as they stand in an object. An [`Instruction`] is what they mean; everything that looks at a
 //! program (verifier, interpreter, JIT, disassembler) works on instructions, and [`decode`] is the one place that knows
 //! the encoding. Start at [`decode`].
+//! An instruction's `Display` and `FromStr` are the syntax of `llvm-objdump -d`.
 
 mod decode;
 mod display;

@@ -182,7 +182,7 @@ impl<'a> Elf<'a> {
     }
 
     fn relocate(&self, text: SectionIndex, code: &mut [Slot]) -> Result<()> {
-        let mut done = BTreeSet::new();
+        let (mut done, mut total) = (BTreeSet::new(), 0);
         for header in self.sections.iter() {
             let kind = header.sh_type(LE);
             if ![SHT_REL, SHT_RELA, SHT_CREL].contains(&kind) || header.info_link(LE) != text {
@@ -193,6 +193,9 @@ impl<'a> Elf<'a> {
             if symbols != self.symbols.section() {
                 return Err(section(name, "is not linked to the symbol table"));
             }
+            // Sections may overlap: without a bound on the sum, a small object could ask for much work.
+            total += relocations.len();
+            limit("relocations", total, code.len())?;
             for relocation in relocations {
                 let slot = self.relocate_one(relocation, text, code)?;
                 if slot.is_some_and(|slot| !done.insert(slot)) {
