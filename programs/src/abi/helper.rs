@@ -33,7 +33,7 @@ pub enum Kind {
 
 macro_rules! helpers {
     ($($(#[$meta:meta])* $constant:ident = $number:literal, $name:literal, $arguments:literal, $kind:ident, $targets:expr, $doc:literal;)*) => {
-        $(#[doc = concat!("`", $name, "`: ", $doc)] pub const $constant: u32 = $number;)*
+        $(#[doc = concat!("Number of `", $name, "`.\n\n```text\n", $doc, "\n```")] pub const $constant: u32 = $number;)*
 
         /// Every helper, by ascending number.
         pub const HELPERS: &[Helper] = &[

@@ -121,7 +121,7 @@ pub enum ManifestError {
         name: String,
     },
     /// A type that cannot be there.
-    #[error("manifest: {place}: type {given:?} {problem}")]
+    #[error("manifest: {place}: type {given} {problem}")]
     Type {
         /// Where.
         place: Place,
