@@ -53,3 +53,48 @@ fn frame_len_max(frame: &[u8]) -> Option<(usize, usize)> {
         rest = tail.get(stored.checked_add(block_checksum)?..)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer that says it holds `len` bytes: a frame of 64 KiB blocks, each `block` as it is stored, and what follows the frame.
+    fn buffer(len: i64, blocks: usize, block: &[u8], tail: &[u8]) -> Vec<u8> {
+        let mut bytes = len.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&[0x40, 0x40, 0]);
+        for _ in 0..blocks {
+            bytes.extend_from_slice(&(block.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(block);
+        }
+        bytes.extend_from_slice(&0_u32.to_le_bytes());
+        bytes.extend_from_slice(tail);
+        bytes
+    }
+
+    /// A frame can hold what its blocks can; a buffer whose frame can hold a block more than it says is a lie.
+    #[test]
+    fn blocks_bound_what_a_buffer_decompresses_to() {
+        const BLOCK: usize = 64 << 10;
+        let len = |says: usize, blocks| decoded_len(&buffer(says as i64, blocks, b"any", b""));
+        assert_eq!(len(10, 1), Some(BLOCK));
+        assert_eq!(len(3 * BLOCK, 3), Some(3 * BLOCK));
+        assert_eq!(len(2 * BLOCK + 1, 3), Some(3 * BLOCK));
+        assert_eq!(len(10, 1_000), None, "65 MB that say they are 10 bytes");
+        assert_eq!(len(1 << 40, 1), Some(1 << 40), "refused for what it says");
+    }
+
+    /// Anything that is not one whole frame is refused.
+    #[test]
+    fn only_whole_frames() {
+        let good = buffer(10, 1, b"any", b"");
+        assert!(decoded_len(&good).is_some());
+        for len in 8..good.len() {
+            assert_eq!(decoded_len(&good[..len]), None, "{len}");
+        }
+        assert_eq!(decoded_len(&buffer(10, 1, b"any", &MAGIC)), None, "a second frame");
+        assert_eq!(decoded_len(&buffer(-2, 1, b"any", b"")), None);
+        assert_eq!(decoded_len(b"short"), None);
+        assert_eq!(decoded_len(&[&(-1_i64).to_le_bytes()[..], b"as it is"].concat()), Some(8));
+    }
+}

@@ -214,6 +214,15 @@ pub(crate) fn endless(taken: Arc<AtomicUsize>, dropped: Arc<watch::Sender<bool>>
     Execution { schema: int_schema(), events: events.boxed() }
 }
 
+/// An execution that never says anything, and says when it was dropped.
+pub(crate) fn silent(dropped: Arc<watch::Sender<bool>>) -> Execution {
+    let guard = DropGuard(dropped);
+    let events = stream::pending().inspect(move |_: &Result<Event, DeviceError>| {
+        let _held = &guard;
+    });
+    Execution { schema: int_schema(), events: events.boxed() }
+}
+
 struct DropGuard(Arc<watch::Sender<bool>>);
 
 impl Drop for DropGuard {
