@@ -84,7 +84,7 @@ fn ledger_messages(mut ledger: Ledger) -> Result<Vec<FlightData>, DeviceError> {
 
 /// Slices of at most about [`BATCH_BYTES_TARGET`]; a batch without rows stays one.
 fn split(batch: &RecordBatch) -> Result<Vec<RecordBatch>, ArrowError> {
-    let bytes: usize = batch.columns().iter().map(|column| sliced_bytes(column)).sum();
+    let bytes: usize = batch.columns().iter().map(sliced_bytes).sum();
     let pieces = bytes.div_ceil(BATCH_BYTES_TARGET).clamp(1, batch.num_rows().max(1));
     let rows = batch.num_rows().div_ceil(pieces).max(1);
     let starts = (0..batch.num_rows().max(1)).step_by(rows);

@@ -15,8 +15,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use nearside_device::{
-    Description, Device, DeviceError, Event, Execution, Input, Ledger, MorselId, ObjectSlice, Options, ProgramDigest, Request,
-    RowGroups,
+    Description, Device, DeviceError, Event, Execution, Input, MorselId, ObjectSlice, Options, ProgramDigest, Request, RowGroups,
 };
 use nearside_programs::Parameters;
 use nearside_protocol::server::{self, serve};
@@ -200,7 +199,7 @@ pub(crate) fn execution(schema: SchemaRef, events: Vec<Result<Event, DeviceError
 }
 
 pub(crate) fn finished() -> Event {
-    Event::Finished(Box::new(Ledger::default()))
+    Event::Finished(Box::default())
 }
 
 /// Numbers without end, 64 KiB a batch. Counts what was taken of it, and says when it was dropped.
