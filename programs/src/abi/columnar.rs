@@ -10,6 +10,7 @@
 //! - `select` reads `selection` and writes `result` = `selection` AND its conjunct, all words up to `row_count`. A row is selected if the conjunct is
 //!   true, not if it is NULL.
 //! - `main` of a projection writes each computed column's values and validity, aligned with the rows; rows that are not selected may hold anything.
+//!   Decimals are 16 bytes wide there, also in a narrow version.
 //! - `main` of an aggregate writes computed keys (if any), calls `group_ids` (if there are keys; else every row is group 0), and updates the accumulators of the
 //!   selected rows in `[first_row, end)`; it returns `end`. The device emits partials, clears, and calls again with `first_row = end`
 //!   until `end = row_count`. Bits of `selection` below `first_row` are zero then.

@@ -16,6 +16,8 @@ mod pool;
 mod program;
 mod proof;
 mod runner;
+#[cfg(test)]
+mod tests;
 mod text;
 mod worker;
 

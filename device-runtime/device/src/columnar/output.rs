@@ -32,15 +32,10 @@ impl Values {
         }
     }
 
-    /// Adds the first `count` values of a column in the cage whose decimals are `decimal_width` bytes wide.
-    pub(super) fn extend(&mut self, cage: &[u8], count: usize, decimal_width: usize) {
+    /// Adds the first `count` values of a computed column in the cage.
+    pub(super) fn extend(&mut self, cage: &[u8], count: usize) {
         match self {
             Self::Bits(bits) => bits.append_packed_range(0..count, cage),
-            Self::Bytes { values, width: 16 } if decimal_width == 8 => {
-                for value in &cage.as_chunks::<8>().0[..count] {
-                    values.extend_from_slice(&i128::from(i64::from_le_bytes(*value)).to_le_bytes());
-                }
-            }
             Self::Bytes { values, width } => values.extend_from_slice(&cage[..count * *width]),
         }
     }

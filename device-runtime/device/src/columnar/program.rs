@@ -89,10 +89,15 @@ impl Program {
         &self.main_columns
     }
 
+    /// Whether there is anything to run: a projection of plain columns without a filter has no code.
+    pub fn has_code(&self) -> bool {
+        !self.selects.is_empty() || self.main.is_some()
+    }
+
     /// The compiled code; compiled on first use.
     ///
     /// # Errors
-    /// [`DeviceError::BadProgram`] if the verifier refuses it.
+    /// [`DeviceError::BadProgram`] if the verifier refuses it, as it does if [there is none](Self::has_code).
     pub fn module(&self, backend: Backend) -> Result<Module, DeviceError> {
         let mut cached = lock(&self.modules[matches!(backend, Backend::Jit) as usize]);
         if let Some(module) = &*cached {

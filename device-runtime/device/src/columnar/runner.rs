@@ -36,7 +36,8 @@ pub(super) struct Runner {
     pub(super) layout: Layout,
     pub(super) parameters: Arc<Parameters>,
     pub(super) counters: Counters,
-    module: Module,
+    /// `None` if the program has no code, so no entry points.
+    module: Option<Module>,
     cage: PooledCage,
     /// Budget of a call, if the request names one.
     fuel: Option<u64>,
@@ -49,13 +50,6 @@ pub(super) struct Runner {
 pub(super) struct Version {
     start: u32,
     is_narrow: bool,
-}
-
-impl Version {
-    /// Bytes of a decimal in the cage.
-    pub(super) fn decimal_width(self) -> usize {
-        if self.is_narrow { 8 } else { 16 }
-    }
 }
 
 /// What a call gets beside the batch.
@@ -78,7 +72,7 @@ impl Runner {
         program: Arc<Program>,
         layout: Layout,
         parameters: Arc<Parameters>,
-        module: Module,
+        module: Option<Module>,
         fuel: Option<u64>,
     ) -> Result<Self, DeviceError> {
         let mut cage = PooledCage::take(&program, &layout.regions)?;
@@ -135,6 +129,8 @@ impl Runner {
     ) -> Result<Returned, DeviceError> {
         let budget = self.fuel.unwrap_or_else(|| self.budget(batch));
         let Self { program, layout, counters, module, cage, .. } = self;
+        let module =
+            module.as_ref().ok_or_else(|| DeviceError::Internal { reason: "a program without code was called".into() })?;
         let Arguments { version, first, capacity } = *arguments;
         let context = Call {
             row_count: batch.rows as u32,
@@ -154,7 +150,6 @@ impl Runner {
             state,
             counters,
             first,
-            decimal_width: version.decimal_width(),
             capacity,
             mapped: None,
             error: None,

@@ -52,7 +52,8 @@ impl Worker {
         let output = Arc::new(output_schema(manifest, schema)?);
         let groups_max = groups_max.clamp(1, i32::MAX as usize);
         let layout = Layout::new(manifest, groups_max)?;
-        let module = program.module(if options.interpreter { Backend::Interpreter } else { Backend::Jit })?;
+        let backend = if options.interpreter { Backend::Interpreter } else { Backend::Jit };
+        let module = program.has_code().then(|| program.module(backend)).transpose()?;
         let state = State {
             groups: GroupTable::new(key_types(manifest))?,
             groups_max,
@@ -118,15 +119,15 @@ impl Worker {
         std::mem::take(&mut self.runner.counters)
     }
 
-    /// Runs an entry point that must consume the whole batch; the selection is in the cage. Returns the width of its decimals.
-    fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<usize, DeviceError> {
+    /// Runs an entry point that must consume the whole batch; the selection is in the cage.
+    fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
         let arguments = Arguments { version, first: 0, capacity: 1 };
         let returned = self.runner.call(entry, batch, &mut self.state, &arguments)?;
         if returned.end != batch.rows as u64 {
             return Err(wrong_end(returned.end, batch.rows));
         }
-        Ok(version.decimal_width())
+        Ok(())
     }
 
     /// The computed columns over all rows, by output column; `None` for plain ones. Rows that are not selected hold anything.
@@ -150,12 +151,12 @@ impl Worker {
                 continue;
             }
             self.write_selection(selected.as_ref(), rows);
-            let decimal_width = self.call_whole(entry, &Batch::new(columns, start, rows))?;
+            self.call_whole(entry, &Batch::new(columns, start, rows))?;
             let begin = Instant::now();
             for (column, (values, valid)) in outputs.iter().zip(&mut gathered) {
                 let OutputSource::Computed(index) = column.source else { continue };
                 let place = self.runner.layout.outputs[index as usize];
-                values.extend(place.values.of(self.runner.work()), rows, decimal_width);
+                values.extend(place.values.of(self.runner.work()), rows);
                 valid.append_packed_range(0..rows, place.validity.of(self.runner.work()));
             }
             self.runner.counters.assemble_ns += begin.elapsed().as_nanos() as u64;

@@ -31,8 +31,6 @@ pub(in super::super) enum KeyValues<'a> {
         values: &'a [u8],
         /// A bitmap.
         validity: &'a [u8],
-        /// Bytes of a decimal: 16, or 8 in a narrow call.
-        decimal_width: usize,
     },
 }
 
@@ -70,15 +68,13 @@ pub(super) fn column(
     target: &mut Target<'_>,
 ) -> Result<usize, DeviceError> {
     match values {
-        KeyValues::Computed { values, decimal_width, .. } => {
-            native(values, value_type, *decimal_width, rows, target);
-        }
+        KeyValues::Computed { values, .. } => native(values, value_type, rows, target),
         KeyValues::Array(array) if value_type == ValueType::Utf8 => return texts.encode(array, rows, target),
         KeyValues::Array(array) => {
             let plain = load::plain(array)?;
             match plain.as_boolean_opt() {
                 Some(bits) => put(rows, target, |row| [u64::from(bits.value(row))]),
-                None => native(load::native(&plain, value_type), value_type, 16, rows, target),
+                None => native(load::native(&plain, value_type), value_type, rows, target),
             }
         }
     }
@@ -101,7 +97,9 @@ pub(super) fn nulls(
             Some(nulls) => mark(|row| nulls.is_valid(row), column, index, rows, target),
             None => Ok(()),
         },
-        KeyValues::Computed { validity, .. } => mark(|row| bit(validity, row), column, index, rows, target),
+        // What is declared never to be NULL need not have its validity written.
+        KeyValues::Computed { validity, .. } if column.nullable => mark(|row| bit(validity, row), column, index, rows, target),
+        KeyValues::Computed { .. } => Ok(()),
     }
 }
 
@@ -127,7 +125,7 @@ fn mark(
 }
 
 /// Values of fixed width as the cage lays them out: booleans are a bitmap.
-fn native(bytes: &[u8], value_type: ValueType, decimal_width: usize, rows: &[u32], target: &mut Target<'_>) {
+fn native(bytes: &[u8], value_type: ValueType, rows: &[u32], target: &mut Target<'_>) {
     fn element<const N: usize>(bytes: &[u8], row: usize) -> [u8; N] {
         bytes.as_chunks::<N>().0[row]
     }
@@ -140,10 +138,6 @@ fn native(bytes: &[u8], value_type: ValueType, decimal_width: usize, rows: &[u32
         ValueType::Float64 => put(rows, target, |row| {
             let bits = u64::from_le_bytes(element(bytes, row));
             [if bits << 1 == 0 { 0 } else { bits }]
-        }),
-        ValueType::Decimal128 { .. } if decimal_width == 8 => put(rows, target, |row| {
-            let low = i64::from_le_bytes(element(bytes, row));
-            [low as u64, (low >> 63) as u64]
         }),
         ValueType::Decimal128 { .. } => put(rows, target, |row| split(u128::from_le_bytes(element(bytes, row)))),
         ValueType::Int8 | ValueType::UInt8 => put(rows, target, |row| [u64::from(bytes[row])]),

@@ -64,7 +64,6 @@ fn map(
                 KeyValues::Computed {
                     values: memory.read(place.values.address.into(), place.values.len)?,
                     validity: memory.read(place.validity.address.into(), place.validity.len)?,
-                    decimal_width: call.decimal_width,
                 }
             }
         });

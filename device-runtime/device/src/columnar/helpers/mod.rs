@@ -69,8 +69,6 @@ pub(super) struct BatchHelpers<'a> {
     pub(super) counters: &'a mut Counters,
     /// First row of the call.
     pub(super) first: usize,
-    /// Bytes of a decimal in the cage.
-    pub(super) decimal_width: usize,
     /// Elements of every accumulator.
     pub(super) capacity: usize,
     /// What `group_ids` returned, if it was called.

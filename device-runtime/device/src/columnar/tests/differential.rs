@@ -1,0 +1,122 @@
+//! Reference evaluator = interpreter = JIT, over generated fragments, generated rows and every layout.
+
+use nearside_planner::evaluate;
+use nearside_planner::fragment::{Fragment, Function, Output};
+use nearside_planner::generate::Generator;
+use nearside_programs::{Scalar, ValueType};
+
+use super::tables::{LAYOUTS, Layout, rows, table};
+use super::{Loaded, MANY, engines, int, text};
+use crate::DeviceError;
+
+/// Seeds that one test run tries.
+const SEEDS: u64 = 400;
+
+/// Types of a fragment's result.
+fn result_types(fragment: &Fragment) -> Vec<ValueType> {
+    let type_of = |expr: &nearside_planner::fragment::Expr| expr.value_type(&fragment.columns).unwrap();
+    match &fragment.output {
+        Output::Project(columns) => columns.iter().map(|column| type_of(&column.expr)).collect(),
+        Output::Aggregate { keys, aggregates } => {
+            let keys = keys.iter().map(|key| type_of(&key.expr));
+            keys.chain(aggregates.iter().map(|aggregate| aggregate.value_type)).collect()
+        }
+    }
+}
+
+/// `MIN` and `MAX` of floats by group, where DataFusion's answer over NaNs depends on the order of rows: the planner's tests say what a program makes of it.
+fn depends_on_order(fragment: &Fragment) -> bool {
+    let Output::Aggregate { keys, aggregates } = &fragment.output else { return false };
+    let is_float = |value_type| matches!(value_type, ValueType::Float32 | ValueType::Float64);
+    let is_extreme = |function| matches!(function, Function::Min | Function::Max);
+    !keys.is_empty() && aggregates.iter().any(|aggregate| is_extreme(aggregate.function) && is_float(aggregate.value_type))
+}
+
+/// Runs a fragment on both engines over rows in one layout; the result must be the reference's.
+fn check(fragment: &Fragment, loaded: &Loaded, input: &[Vec<Scalar>], layout: Layout, context: &str) -> bool {
+    let Ok(expected) = evaluate(fragment, input) else { return false };
+    let types = result_types(fragment);
+    let table = table(&fragment.columns, input, layout);
+    for options in engines() {
+        match loaded.run(&table, &options, MANY) {
+            Ok(batches) => assert_eq!(rows(&batches, &types), expected, "{context}, {layout:?}, {options:?}\n{fragment}"),
+            // A narrow dictionary of keys may have no room for all groups.
+            Err(DeviceError::Trap { reason }) if reason.contains("Dictionary") => {}
+            Err(error) => panic!("{error}: {context}, {layout:?}, {options:?}\n{fragment}"),
+        }
+    }
+    true
+}
+
+/// Generated fragments over generated rows, one layout a seed.
+#[test]
+fn generated_fragments() {
+    let (mut compared, mut compiled) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut generator = Generator::new(seed);
+        let fragment = generator.fragment();
+        let input = generator.rows(&fragment.columns);
+        let Some(loaded) = Loaded::compile(&fragment).filter(|_| !depends_on_order(&fragment)) else { continue };
+        compiled += 1;
+        let layout = LAYOUTS[seed as usize % LAYOUTS.len()];
+        compared += usize::from(check(&fragment, &loaded, &input, layout, &format!("seed {seed}")));
+    }
+    assert!(
+        compiled > SEEDS / 3 && compared > SEEDS as usize / 4,
+        "{compiled} compiled, {compared} compared: the test tests nothing"
+    );
+}
+
+/// More rows than a batch has, the last batch short, in every layout.
+#[test]
+fn many_batches() {
+    for source in [
+        "scan (k: i64 null, s: utf8 null) | filter k > 10 and s like 'a%' | emit k, s, x: k + 1",
+        "scan (k: i64 null, s: utf8 null) | filter s in ('abc', 'long text, more than twelve bytes') or k = 3 | emit k",
+        "scan (k: i64 null, s: utf8 null) | group by s | aggregate n: count(*), t: sum(k), a: min(k), b: max(k)",
+        "scan (k: i64 null, s: utf8 null) | group by k, s | aggregate n: count(*)",
+        "scan (k: i64 null, s: utf8 null) | filter k < 90 | group by k | aggregate a: min(s), b: max(s)",
+        "scan (k: i64 null, s: utf8 null) | aggregate n: count(k), a: min(s), t: sum(k)",
+        "scan (k: i64 null, s: utf8 null) | filter k > 1000 | emit s",
+    ] {
+        let (fragment, loaded) = Loaded::parse(source);
+        assert!(check(&fragment, &loaded, &sample(20_000), Layout::View, "20000 rows"));
+        for layout in LAYOUTS {
+            for count in [0, 1, 8193] {
+                assert!(check(&fragment, &loaded, &sample(count), layout, &format!("{count} rows")));
+            }
+        }
+    }
+}
+
+/// Rows with NULLs, short and long texts.
+fn sample(count: usize) -> Vec<Vec<Scalar>> {
+    let texts = ["a", "abc", "", "long text, more than twelve bytes", "b", "another long text, more than twelve bytes", "aXb"];
+    let row = |row: usize| {
+        let k = if row % 11 == 5 { Scalar::Null(ValueType::Int64) } else { int((row * 7 % 101) as i128) };
+        let s = if row % 13 == 2 { Scalar::Null(ValueType::Utf8) } else { text(texts[row * 5 % texts.len()]) };
+        vec![k, s]
+    };
+    (0..count).map(row).collect()
+}
+
+/// Decimals that fit 64 bits run the narrow version, others the general one; the answer is the same.
+#[test]
+fn narrow_and_general_agree() {
+    let source =
+        "scan (p: decimal(15,2), d: decimal(15,2) null) | filter d > 0.05d(15,2) | aggregate t: sum(p * (1.00d(15,2) - d))";
+    let (fragment, loaded) = Loaded::parse(source);
+    let decimal = |value| Scalar::Decimal { value, precision: 15, scale: 2 };
+    let small: Vec<_> = (0..9000).map(|row| vec![decimal(row * 17), decimal(row % 11)]).collect();
+    let mut large = small.clone();
+    large[8500][0] = decimal(10_i128.pow(30));
+    for (input, narrow_calls) in [(&small, 4), (&large, 3)] {
+        check(&fragment, &loaded, input, Layout::Plain, "decimals");
+        let table = table(&fragment.columns, input, Layout::Plain);
+        let mut worker = loaded.worker(&table.schema(), &crate::Options::default(), MANY).unwrap();
+        loaded.run_with(&mut worker, &table).unwrap();
+        let counters = worker.take_counters();
+        assert_eq!((counters.calls, counters.narrow_calls), (4, narrow_calls));
+        assert!(counters.fuel > 0);
+    }
+}

@@ -1,0 +1,101 @@
+//! Programs over batches, from the outside: what goes in as rows must come out as the rows that the reference evaluator makes.
+
+mod contract;
+mod differential;
+mod groups;
+mod tables;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use nearside_planner::{Capabilities, Fragment, compile};
+use nearside_programs::manifest::Output;
+use nearside_programs::{Object, Parameters, Scalar};
+
+use super::{Program, Worker};
+use crate::{DeviceError, Options};
+
+/// Groups no test but those about overflow reaches.
+const MANY: usize = 1 << 16;
+
+/// A program with its literals.
+#[derive(Clone)]
+struct Loaded {
+    program: Arc<Program>,
+    parameters: Arc<Parameters>,
+}
+
+impl Loaded {
+    fn new(object: &Object, parameters: Parameters) -> Self {
+        let program = Program::load(&object.write()).expect("a program of ours loads");
+        Self { program: Arc::new(program), parameters: Arc::new(parameters) }
+    }
+
+    fn compile(fragment: &Fragment) -> Option<Self> {
+        let compiled = compile(fragment, &Capabilities::all()).ok()?;
+        Some(Self::new(&compiled.object, compiled.parameters))
+    }
+
+    fn parse(text: &str) -> (Fragment, Self) {
+        let fragment: Fragment = text.parse().expect(text);
+        let loaded = Self::compile(&fragment).expect(text);
+        (fragment, loaded)
+    }
+
+    fn worker(&self, schema: &SchemaRef, options: &Options, groups_max: usize) -> Result<Worker, DeviceError> {
+        Worker::new(self.program.clone(), schema, self.parameters.clone(), options, groups_max)
+    }
+
+    /// All conjuncts, then the output, as a pipeline does it; every batch that leaves.
+    fn run(&self, table: &RecordBatch, options: &Options, groups_max: usize) -> Result<Vec<RecordBatch>, DeviceError> {
+        let mut worker = self.worker(&table.schema(), options, groups_max)?;
+        let batches = self.run_with(&mut worker, table)?;
+        assert!(batches.iter().all(|batch| batch.schema() == worker.output_schema()));
+        Ok(batches)
+    }
+
+    fn run_with(&self, worker: &mut Worker, table: &RecordBatch) -> Result<Vec<RecordBatch>, DeviceError> {
+        let mut table = table.clone();
+        let mut selection: Option<BooleanBuffer> = None;
+        for conjunct in 0..self.program.manifest().selects.len() {
+            // As in a pipeline, a conjunct only sees rows that passed the ones before; main gets the last selection as a bitmap.
+            if let Some(before) = selection.take() {
+                table = filter_record_batch(&table, &BooleanArray::new(before, None)).expect("as long as the table");
+            }
+            let columns = only(&table, self.program.select_columns(conjunct));
+            selection = Some(worker.select(conjunct, &columns, table.num_rows())?);
+        }
+        let rows = table.num_rows();
+        let columns = only(&table, self.program.main_columns());
+        match self.program.manifest().output {
+            Output::Project(_) => Ok(vec![worker.project(&columns, rows, selection.as_ref())?]),
+            Output::Aggregate { .. } => {
+                let mut batches = Vec::new();
+                worker.aggregate(&columns, rows, selection.as_ref(), &mut |batch| batches.push(batch))?;
+                batches.extend(worker.finish()?);
+                Ok(batches)
+            }
+        }
+    }
+}
+
+/// The columns a call needs, and no others.
+fn only(table: &RecordBatch, needed: &[u32]) -> Vec<Option<ArrayRef>> {
+    (0..).zip(table.columns()).map(|(index, array)| needed.contains(&index).then(|| array.clone())).collect()
+}
+
+fn engines() -> [Options; 2] {
+    [true, false].map(|interpreter| Options { interpreter, ..Options::default() })
+}
+
+fn int(value: i128) -> Scalar {
+    Scalar::Int(nearside_programs::ValueType::Int64, value)
+}
+
+fn text(value: &str) -> Scalar {
+    Scalar::Utf8(value.into())
+}
