@@ -270,6 +270,17 @@ async fn results_wait_for_the_reader() {
     dropped.wait_for(|dropped| *dropped).await.unwrap();
 }
 
+/// A reader that leaves while the device has nothing to say ends the execution just as well.
+#[tokio::test]
+async fn a_silent_execution_ends_with_its_reader() {
+    let (sender, mut dropped) = watch::channel(false);
+    let sender = Arc::new(sender);
+    let device = Fake::new(move |_| Ok(silent(Arc::clone(&sender))));
+    let (_served, client) = pair(&device).await;
+    drop(client.execute(request()).await.unwrap());
+    dropped.wait_for(|dropped| *dropped).await.unwrap();
+}
+
 /// One more than the bound is told so, and there is room again when one ends.
 #[tokio::test]
 async fn too_many_executions_are_refused() {

@@ -132,7 +132,7 @@ async fn ranges_are_those_of_the_store() {
         }
         let reversed = Range { start: 5, end: 3 };
         assert_eq!(kind(remote.get_ranges(&path, &[reversed]).await), Err("failed"));
-        assert_eq!(kind(remote.get_ranges(&Path::from("missing"), &[0..1]).await), Err("not found"));
+        assert_eq!(kind(remote.get_ranges(&Path::from("missing"), &[0..1, 2..3]).await), Err("not found"));
     }
 }
 

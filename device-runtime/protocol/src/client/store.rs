@@ -43,8 +43,12 @@ impl RemoteStore {
 
     async fn get(&self, path: &Path, options: &GetOptions) -> Result<GetResult, Failure> {
         let request = to_json(&Get::new(path, options))?;
-        let mut answers = self.session.in_time(action::GET, self.session.act(action::GET, request)).await?;
-        let got = answers.next().await?.ok_or_else(|| self.session.broken("no answer to get"))?;
+        let begun = async {
+            let mut answers = self.session.act(action::GET, request).await?;
+            let got = answers.next().await?.ok_or_else(|| self.session.broken("no answer to get"))?;
+            Ok((answers, got))
+        };
+        let (answers, got) = self.session.in_time(action::GET, begun).await?;
         let got: Got = self.session.parse(action::GET, &got)?;
         let len = got.end.checked_sub(got.start).filter(|_| got.end <= got.meta.size);
         let left = len.ok_or_else(|| self.session.broken("a range that is not the object's"))?;
