@@ -11,12 +11,15 @@ use nearsided::{Config, Daemon, DaemonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless `RUST_LOG` says otherwise: our own words. Cranelift's, at the same level, are whole programs.
+const LOGS: &str = "warn,nearsided=info,nearside_protocol=info,nearside_device=info";
+
 /// Exit code for arguments that cannot work.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
     let colors = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors).init();
     let error = match run(config) {

@@ -17,7 +17,7 @@ use tonic::Streaming;
 
 use crate::client::session::Session;
 use crate::failure::Failure;
-use crate::limits::{PAGE_ENTRIES_MAX, RANGES_MAX, within};
+use crate::limits::{PAGE_ENTRIES_MAX, RANGES_MAX, READ_AHEAD_BYTES, within};
 use crate::message::{Get, GetRanges, Got, List, Page, action, parse_path, to_json};
 
 /// Reads over the connection of a device. Writing is not supported.
@@ -199,12 +199,14 @@ impl Incoming {
         Ok(Some(bytes))
     }
 
-    /// The next `len` bytes in one piece. `rest` holds what has come and is not taken. Memory grows with what comes, not with `len`.
+    /// The next `len` bytes in one piece. `rest` holds what has come and is not taken. Memory grows with what comes, not
+    /// with what was asked for beyond [`READ_AHEAD_BYTES`].
     async fn take(&mut self, len: u64, rest: &mut Bytes) -> Result<Bytes, Failure> {
         if len <= rest.len() as u64 {
             return Ok(rest.split_to(len as usize));
         }
-        let mut piece = BytesMut::from(std::mem::take(rest));
+        let mut piece = BytesMut::with_capacity(len.min(READ_AHEAD_BYTES) as usize);
+        piece.extend_from_slice(&std::mem::take(rest));
         while (piece.len() as u64) < len {
             let mut bytes = self.next().await?.ok_or_else(|| self.session.broken("a read ended early"))?;
             let wanted = (len - piece.len() as u64).min(bytes.len() as u64) as usize;
