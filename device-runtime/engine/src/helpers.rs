@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::fuel::{Fuel, OutOfFuel};
 use crate::memory::{Memory, Operation};
+use crate::trap::Trap;
 
 /// The helpers of a target, except intrinsics.
 pub trait Helpers {
@@ -69,4 +70,12 @@ pub(crate) fn invoke(
 ) -> Result<u64, HelperFault> {
     // Unwind safety: after a panic the run is over, and its output is discarded with the state the helper may have left half done.
     catch_unwind(AssertUnwindSafe(|| helpers.call(number, arguments, memory, fuel))).unwrap_or(Err(HelperFault::Panicked))
+}
+
+/// What a helper's fault does to the run.
+pub(crate) fn helper_trap(pc: u32, number: u32, fault: HelperFault) -> Trap {
+    match fault {
+        HelperFault::OutOfFuel(_) => Trap::OutOfFuel { pc },
+        fault => Trap::Helper { pc, number, fault },
+    }
 }

@@ -7,6 +7,7 @@ use crate::counting::{Counted, by_block};
 use crate::fuel::Fuel;
 use crate::helpers::Helpers;
 use crate::interpreter;
+use crate::jit::{self, Compiled, Fallback};
 use crate::trap::Trap;
 use crate::verify::{Code, CompileError, Program, verify};
 
@@ -23,26 +24,57 @@ pub enum Backend {
 #[derive(Clone, Debug)]
 pub struct Module {
     program: Arc<Program>,
+    translated: Translated,
+}
+
+/// What the JIT made of a program.
+#[derive(Clone, Debug)]
+enum Translated {
+    NotAsked,
+    Code(Arc<Compiled>),
+    Failed(Arc<Fallback>),
 }
 
 impl Module {
     /// Verifies a program and translates it for a backend.
     ///
+    /// What the JIT cannot take (see [`Module::fallback`]) is interpreted: slower, and otherwise the same.
+    ///
     /// # Errors
     /// The program breaks a rule of the verifier.
-    pub fn compile(code: Code<'_>, _backend: Backend) -> Result<Self, CompileError> {
-        Ok(Self { program: Arc::new(verify(code)?) })
+    pub fn compile(code: Code<'_>, backend: Backend) -> Result<Self, CompileError> {
+        let program = Arc::new(verify(code)?);
+        let translated = match backend {
+            Backend::Interpreter => Translated::NotAsked,
+            Backend::Jit => match jit::compile(&program) {
+                Ok(compiled) => Translated::Code(Arc::new(compiled)),
+                Err(fallback) => Translated::Failed(Arc::new(fallback)),
+            },
+        };
+        Ok(Self { program, translated })
     }
 
     /// What [`Module::run`] uses.
     pub fn backend(&self) -> Backend {
-        Backend::Interpreter
+        match self.translated {
+            Translated::Code(_) => Backend::Jit,
+            Translated::NotAsked | Translated::Failed(_) => Backend::Interpreter,
+        }
+    }
+
+    /// Why a program that was compiled for the JIT is interpreted.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        match &self.translated {
+            Translated::Failed(fallback) => Some(fallback),
+            Translated::NotAsked | Translated::Code(_) => None,
+        }
     }
 
     /// Runs the entry point that begins at slot `entry` on r1 to r5, and returns r0.
     ///
     /// # Errors
-    /// The program did what it may not do, or its fuel is used up. The cage then holds what was written until the trap.
+    /// The program did what it may not do, or its fuel is used up. The cage then holds what was written until the trap. After
+    /// [`Trap::Memory`] the JIT leaves more in `fuel` than the interpreter, up to what was there at the last call.
     pub fn run(
         &self,
         cage: &mut Cage,
@@ -52,7 +84,11 @@ impl Module {
         helpers: &mut dyn Helpers,
     ) -> Result<u64, Trap> {
         let function = self.entry(entry)?;
-        self.interpret(cage, function, arguments, fuel, helpers, |_| {})
+        let Translated::Code(compiled) = &self.translated else {
+            return self.interpret(cage, function, arguments, fuel, helpers, |_| {});
+        };
+        cage.clear_frames();
+        jit::run(compiled, cage, function, arguments, fuel, helpers)
     }
 
     /// As [`Module::run`], in the interpreter whatever the backend, counting exactly what is executed.

@@ -18,7 +18,7 @@ use crate::memory::{Access, Placed, REGION_UNIT};
 const WINDOW_LEN: usize = 1 << 32;
 
 /// Inaccessible bytes on either side of the window; an access of 8 bytes at the last address ends in the upper one.
-pub(crate) const GUARD_LEN: usize = REGION_UNIT as usize;
+const GUARD_LEN: usize = REGION_UNIT as usize;
 
 /// Address space that is unmapped when dropped.
 #[derive(Debug)]
@@ -96,6 +96,12 @@ impl Mapping {
     /// What a program calls address 0.
     pub(crate) fn base(&self) -> *mut u8 {
         self.window.start.as_ptr().wrapping_add(GUARD_LEN)
+    }
+
+    /// The window and its guards.
+    pub(crate) fn window(&self) -> std::ops::Range<usize> {
+        let start = self.window.start.as_ptr() as usize;
+        start..start + self.window.len
     }
 
     fn address(&self, placed: &Placed) -> *mut c_void {

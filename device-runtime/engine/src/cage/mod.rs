@@ -114,6 +114,16 @@ impl Cage {
         Memory::new(&self.map, self.mapping.bytes_mut())
     }
 
+    /// Where the processor finds cage address 0.
+    pub(crate) fn base(&self) -> usize {
+        self.mapping.base() as usize
+    }
+
+    /// The processor's addresses that a program's access can end up at, guards included.
+    pub(crate) fn window(&self) -> std::ops::Range<usize> {
+        self.mapping.window()
+    }
+
     /// Every run begins with its frames zero.
     pub(crate) fn clear_frames(&mut self) {
         let frames = (FRAMES_MAX * FRAME_LEN) as usize;

@@ -6,7 +6,7 @@
 use nearside_programs::isa::{Reg, Size};
 
 use super::Machine;
-use crate::helpers::{HelperFault, invoke};
+use crate::helpers::{helper_trap, invoke};
 use crate::intrinsic::{Intrinsic, WideOp, float_from_int, float_from_single, wide_compare};
 use crate::trap::Trap;
 use crate::verify::{CODE_BASE, FRAME_LEN, FRAMES_MAX};
@@ -89,13 +89,5 @@ impl Machine<'_> {
         let low = self.load(pc, address as u32, Size::D)?;
         let high = self.load(pc, (address as u32).wrapping_add(8), Size::D)?;
         Ok(i128::from(high.cast_signed()) << 64 | i128::from(low))
-    }
-}
-
-/// What a helper's fault does to the run.
-pub(crate) fn helper_trap(pc: u32, number: u32, fault: HelperFault) -> Trap {
-    match fault {
-        HelperFault::OutOfFuel(_) => Trap::OutOfFuel { pc },
-        fault => Trap::Helper { pc, number, fault },
     }
 }

@@ -1,0 +1,204 @@
+//! Generated code and where its instructions came from.
+#![expect(unsafe_code, reason = "frees executable memory")]
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use cranelift_codegen::ir::{Function, Signature, UserFuncName};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError, Context};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+
+use super::Fallback;
+use super::entry;
+use super::trampoline;
+use super::translate::{Externals, Site, Translator, signatures, translate_enter};
+use crate::verify::Program;
+
+/// Address space reserved for code: this much, and [`CODE_LEN_PER_SLOT`] for each slot. Only what is used costs memory.
+const CODE_LEN_MIN: usize = 1 << 20;
+
+/// Several times what the most expensive instruction takes.
+const CODE_LEN_PER_SLOT: usize = 1024;
+
+/// A program's machine code. Lives as long as anything may run it.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// `enter(context)`: calls the entry point the context names.
+    pub(super) enter: usize,
+    /// By function of the program.
+    pub(super) functions: Vec<usize>,
+    /// All of it.
+    pub(super) range: Range<usize>,
+    map: CodeMap,
+    _memory: CodeMemory,
+}
+
+impl Compiled {
+    /// The access that was going on at this machine address.
+    pub(super) fn site(&self, address: usize) -> Option<Site> {
+        self.map.site(address)
+    }
+}
+
+/// Owns the executable memory.
+struct CodeMemory(Mutex<Option<JITModule>>);
+
+impl std::fmt::Debug for CodeMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CodeMemory")
+    }
+}
+
+impl Drop for CodeMemory {
+    fn drop(&mut self) {
+        let module = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(module) = module {
+            // SAFETY: code runs only in `entry::run`, which borrows the `Compiled` that owns this memory; nobody borrows it now.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+/// Machine address to instruction, by function and then by offset; both ascending.
+#[derive(Debug, Default)]
+struct CodeMap {
+    functions: Vec<MappedFunction>,
+}
+
+#[derive(Debug)]
+struct MappedFunction {
+    code: Range<usize>,
+    /// First byte of machine code, and the site it belongs to until the next one.
+    sites: Box<[(u32, Site)]>,
+}
+
+impl CodeMap {
+    fn site(&self, address: usize) -> Option<Site> {
+        let index = self.functions.partition_point(|function| function.code.start <= address).checked_sub(1)?;
+        let function = &self.functions[index];
+        let offset = function.code.contains(&address).then(|| (address - function.code.start) as u32)?;
+        let index = function.sites.partition_point(|&(start, _)| start <= offset).checked_sub(1)?;
+        Some(function.sites[index].1)
+    }
+}
+
+/// Translates a program of bounded size.
+pub(super) fn compile(program: &Program) -> Result<Compiled, Fallback> {
+    Generator::new(program)?.generate(program)
+}
+
+struct Generator {
+    module: JITModule,
+    context: Context,
+    builder: FunctionBuilderContext,
+    externals: Externals,
+    defined: Vec<Defined>,
+}
+
+/// A function whose machine code exists, not yet at its place.
+struct Defined {
+    id: FuncId,
+    len: usize,
+    sites: Box<[(u32, Site)]>,
+}
+
+impl Generator {
+    fn new(program: &Program) -> Result<Self, Fallback> {
+        let mut module = jit_module(CODE_LEN_MIN + program.instructions.len() * CODE_LEN_PER_SLOT)?;
+        let signatures = signatures(&module);
+        let mut import = |name, signature| module.declare_function(name, Linkage::Import, signature).map_err(codegen);
+        let leave = import("leave", &signatures.leave)?;
+        let helper = import("helper", &signatures.helper)?;
+        let multiply = import("multiply", &signatures.multiply)?;
+        let mut functions = Vec::with_capacity(program.functions.len());
+        for _ in &program.functions {
+            functions.push(module.declare_anonymous_function(&signatures.function).map_err(codegen)?);
+        }
+        let externals = Externals { leave, helper, multiply, functions, signatures };
+        let (context, builder) = (module.make_context(), FunctionBuilderContext::new());
+        Ok(Self { module, context, builder, externals, defined: Vec::new() })
+    }
+
+    fn generate(mut self, program: &Program) -> Result<Compiled, Fallback> {
+        for (index, function) in program.functions.iter().enumerate() {
+            let id = self.externals.functions[index];
+            self.context.func = new_function(id, &self.externals.signatures.function);
+            let translator =
+                Translator::new(&mut self.context.func, &mut self.builder, &mut self.module, &self.externals, program, *function);
+            translator.translate();
+            self.define(id)?;
+        }
+        let enter = self.module.declare_anonymous_function(&self.externals.signatures.enter).map_err(codegen)?;
+        self.context.func = new_function(enter, &self.externals.signatures.enter);
+        translate_enter(&mut self.context.func, &mut self.builder, &self.module, &self.externals.signatures);
+        self.define(enter)?;
+        self.module.finalize_definitions().map_err(codegen)?;
+        Ok(self.finish(enter))
+    }
+
+    fn define(&mut self, id: FuncId) -> Result<(), Fallback> {
+        self.module.define_function(id, &mut self.context).map_err(codegen)?;
+        if let Some(compiled) = self.context.compiled_code() {
+            let len = compiled.code_buffer().len();
+            let locations = compiled.buffer.get_srclocs_sorted().iter();
+            let sites = locations.filter(|location| !location.loc.is_default());
+            let sites = sites.map(|location| (location.start, Site::from(location.loc))).collect();
+            self.defined.push(Defined { id, len, sites });
+        }
+        self.module.clear_context(&mut self.context);
+        Ok(())
+    }
+
+    fn finish(self, enter: FuncId) -> Compiled {
+        let address = |id| self.module.get_finalized_function(id) as usize;
+        let functions = self.externals.functions.iter().copied().map(address).collect();
+        let enter = address(enter);
+        let mut mapped: Vec<MappedFunction> = Vec::new();
+        for defined in self.defined {
+            let start = address(defined.id);
+            mapped.push(MappedFunction { code: start..start + defined.len, sites: defined.sites });
+        }
+        mapped.sort_by_key(|function| function.code.start);
+        // The arena is contiguous, so nothing of anybody else lies between our functions.
+        let start = mapped.first().map_or(0, |function| function.code.start);
+        let end = mapped.last().map_or(0, |function| function.code.end);
+        let memory = CodeMemory(Mutex::new(Some(self.module)));
+        Compiled { enter, functions, range: start..end, map: CodeMap { functions: mapped }, _memory: memory }
+    }
+}
+
+fn new_function(id: FuncId, signature: &Signature) -> Function {
+    Function::with_name_signature(UserFuncName::user(0, id.as_u32()), signature.clone())
+}
+
+fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
+    let mut flags = settings::builder();
+    let options = [
+        ("opt_level", "speed"),
+        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "false"),
+        // A frame larger than a page must not step over the native stack's guard.
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
+    ];
+    for (name, value) in options {
+        flags.set(name, value).map_err(|error| Fallback::Codegen { reason: error.to_string() })?;
+    }
+    let isa = cranelift_native::builder().map_err(|reason| Fallback::Codegen { reason: reason.to_owned() })?;
+    let isa = isa.finish(settings::Flags::new(flags)).map_err(|error: CodegenError| codegen(error.into()))?;
+    let arena = ArenaMemoryProvider::new_with_size(code_len).map_err(|error| Fallback::Codegen { reason: error.to_string() })?;
+    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    builder.memory_provider(Box::new(arena));
+    builder.symbol("leave", trampoline::leave as *const u8);
+    builder.symbol("helper", entry::call_helper as *const u8);
+    builder.symbol("multiply", entry::multiply as *const u8);
+    Ok(JITModule::new(builder))
+}
+
+fn codegen(error: ModuleError) -> Fallback {
+    Fallback::Codegen { reason: error.to_string() }
+}

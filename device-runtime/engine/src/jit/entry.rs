@@ -1,0 +1,105 @@
+//! Runs generated code, and what generated code calls back.
+#![expect(unsafe_code, reason = "calls into and out of generated code")]
+
+use super::code::Compiled;
+use super::context::{Context, Host, TrapKind};
+use super::signal::{self, Active};
+use super::trampoline;
+use crate::cage::Cage;
+use crate::fuel::Fuel;
+use crate::helpers::{HelperFault, Helpers, helper_trap, invoke};
+use crate::intrinsic::WideOp;
+use crate::memory::Operation;
+use crate::trap::Trap;
+
+/// Runs function `entry` of a compiled program. After a memory trap, `fuel` is at least what is left.
+pub(crate) fn run(
+    compiled: &Compiled,
+    cage: &mut Cage,
+    entry: usize,
+    arguments: [u64; 5],
+    fuel: &mut Fuel,
+    helpers: &mut dyn Helpers,
+) -> Result<u64, Trap> {
+    signal::install().map_err(|errno| Trap::NoFaultHandler { errno })?;
+    let mut context = Context {
+        saved_stack: 0,
+        fuel: *fuel,
+        base: cage.base(),
+        target: compiled.functions[entry],
+        functions: compiled.functions.as_ptr(),
+        arguments,
+        result: [0; 2],
+        trap: 0,
+        detail: 0,
+        host: Host { cage, helpers, fault: None, fault_pc: 0 },
+    };
+    let result = call(compiled, &mut context);
+    *fuel = context.fuel;
+    match TrapKind::unpack(context.trap) {
+        None => Ok(result),
+        Some((kind, pc)) => Err(trap(compiled, &context, kind, pc)),
+    }
+}
+
+fn call(compiled: &Compiled, context: &mut Context<'_>) -> u64 {
+    let window = context.host.cage.window();
+    let context: *mut Context<'_> = context;
+    let active = Active { code: compiled.range.clone(), window, context: context.cast() };
+    let outer = signal::begin(&active);
+    // SAFETY: `compiled` is borrowed for the call and owns the code; `context` was made for it and for this cage, which it borrows
+    // mutably, and nothing else uses it until the call returns. Generated code touches only the context, the window (faults come
+    // back through `leave`), its own stack, and what the functions below do.
+    let result = unsafe { trampoline::enter(context, compiled.enter) };
+    signal::end(outer);
+    result
+}
+
+fn trap(compiled: &Compiled, context: &Context<'_>, kind: TrapKind, pc: u32) -> Trap {
+    match kind {
+        TrapKind::OutOfFuel => Trap::OutOfFuel { pc },
+        TrapKind::Unaligned => Trap::Unaligned { pc, address: context.detail as u32 },
+        TrapKind::CallDepth => Trap::CallDepth { pc },
+        TrapKind::NotAFunction => Trap::NotAFunction { pc, value: context.detail },
+        TrapKind::Helper => helper_trap(pc, context.detail as u32, context.host.fault.unwrap_or(HelperFault::Panicked)),
+        TrapKind::Memory => {
+            let site = compiled.site(context.host.fault_pc);
+            let (pc, operation) = site.map_or((0, Operation::Load), |site| (site.pc, site.operation));
+            Trap::Memory { pc, operation, address: context.detail as u32 }
+        }
+    }
+}
+
+/// What generated code calls for a helper: 0 if [`Context::result`] has the answer, 1 if [`Host::fault`] has the reason.
+///
+/// # Safety
+/// Called by generated code with the context of its run.
+pub(super) unsafe extern "C" fn call_helper(context: *mut Context<'_>, number: u64) -> u64 {
+    // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
+    let context = unsafe { &mut *context };
+    let host = &mut context.host;
+    let called = invoke(host.helpers, number as u32, context.arguments, &mut host.cage.memory(), &mut context.fuel);
+    match called {
+        Ok(result) => {
+            context.result[0] = result;
+            0
+        }
+        Err(fault) => {
+            host.fault = Some(fault);
+            1
+        }
+    }
+}
+
+/// What generated code calls for `i128_mul`: the product goes to [`Context::result`]; 1 if it wrapped.
+///
+/// # Safety
+/// Called by generated code with the context of its run.
+pub(super) unsafe extern "C" fn multiply(context: *mut Context<'_>, a_low: u64, a_high: u64, b_low: u64, b_high: u64) -> u64 {
+    let wide = |low, high: u64| i128::from(high.cast_signed()) << 64 | i128::from(low);
+    let (product, wrapped) = WideOp::Mul.apply(wide(a_low, a_high), wide(b_low, b_high));
+    // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
+    let context = unsafe { &mut *context };
+    context.result = [product as u64, (product >> 64) as u64];
+    wrapped.into()
+}

@@ -1,0 +1,137 @@
+//! Arithmetic, conversions and conditions.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
+use nearside_programs::isa::{AluOp, ByteOrder, JumpOp, Operand, Reg, WideSource, Width};
+
+use super::Translator;
+use crate::verify::jump_target;
+
+impl Translator<'_> {
+    pub(super) fn alu(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
+        let (a, b) = (self.get(width, dst), self.operand(width, src));
+        let result = match op {
+            AluOp::Add => self.builder.ins().iadd(a, b),
+            AluOp::Sub => self.builder.ins().isub(a, b),
+            AluOp::Mul => self.builder.ins().imul(a, b),
+            AluOp::Or => self.builder.ins().bor(a, b),
+            AluOp::And => self.builder.ins().band(a, b),
+            AluOp::Xor => self.builder.ins().bxor(a, b),
+            AluOp::Mov => b,
+            // Counts are taken modulo the width, as in BPF.
+            AluOp::Lsh => self.builder.ins().ishl(a, b),
+            AluOp::Rsh => self.builder.ins().ushr(a, b),
+            AluOp::Arsh => self.builder.ins().sshr(a, b),
+            AluOp::Div | AluOp::Mod | AluOp::SDiv | AluOp::SMod => match src {
+                Operand::Imm(divisor) => self.divide_by_constant(op, a, b, divisor),
+                Operand::Reg(_) => self.divide(op, a, b),
+            },
+        };
+        self.set(dst, result);
+    }
+
+    fn divide_by_constant(&mut self, op: AluOp, a: Value, b: Value, divisor: i32) -> Value {
+        let zero = self.zero_like(a);
+        match (op, divisor) {
+            (AluOp::Div | AluOp::SDiv, 0) | (AluOp::SMod, -1) => zero,
+            (AluOp::Mod | AluOp::SMod, 0) => a,
+            (AluOp::SDiv, -1) => self.builder.ins().ineg(a),
+            _ => self.divide_checked(op, a, b),
+        }
+    }
+
+    /// Neither 0 nor, for signed operations, -1 reaches the processor's instruction.
+    fn divide(&mut self, op: AluOp, a: Value, b: Value) -> Value {
+        let (zero, one) = (self.zero_like(a), self.constant_like(a, 1));
+        let by_zero = self.builder.ins().icmp(IntCC::Equal, b, zero);
+        let at_zero = if matches!(op, AluOp::Div | AluOp::SDiv) { zero } else { a };
+        if matches!(op, AluOp::Div | AluOp::Mod) {
+            let divisor = self.builder.ins().select(by_zero, one, b);
+            let result = self.divide_checked(op, a, divisor);
+            return self.builder.ins().select(by_zero, at_zero, result);
+        }
+        let minus_one = self.builder.ins().bnot(zero);
+        let by_minus_one = self.builder.ins().icmp(IntCC::Equal, b, minus_one);
+        let special = self.builder.ins().bor(by_zero, by_minus_one);
+        let divisor = self.builder.ins().select(special, one, b);
+        let result = self.divide_checked(op, a, divisor);
+        let at_minus_one = if op == AluOp::SDiv { self.builder.ins().ineg(a) } else { zero };
+        let result = self.builder.ins().select(by_minus_one, at_minus_one, result);
+        self.builder.ins().select(by_zero, at_zero, result)
+    }
+
+    /// By a divisor that is known to be fine.
+    fn divide_checked(&mut self, op: AluOp, a: Value, b: Value) -> Value {
+        match op {
+            AluOp::SDiv => self.builder.ins().sdiv(a, b),
+            AluOp::SMod => self.builder.ins().srem(a, b),
+            AluOp::Mod => self.builder.ins().urem(a, b),
+            _ => self.builder.ins().udiv(a, b),
+        }
+    }
+
+    fn zero_like(&mut self, value: Value) -> Value {
+        self.constant_like(value, 0)
+    }
+
+    fn constant_like(&mut self, value: Value, constant: i64) -> Value {
+        let value_type = self.builder.func.dfg.value_type(value);
+        self.builder.ins().iconst(value_type, constant)
+    }
+
+    pub(super) fn move_signed(&mut self, width: Width, dst: Reg, src: Reg, bits: u8) {
+        let value = self.get(Width::W64, src);
+        let value = self.builder.ins().ireduce(integer(bits), value);
+        let wide = if width == Width::W32 { types::I32 } else { types::I64 };
+        let value = self.builder.ins().sextend(wide, value);
+        self.set(dst, value);
+    }
+
+    pub(super) fn endian(&mut self, order: ByteOrder, dst: Reg, bits: u8) {
+        let mut value = self.get(Width::W64, dst);
+        if bits < 64 {
+            value = self.builder.ins().ireduce(integer(bits), value);
+        }
+        if order != ByteOrder::Little {
+            value = self.builder.ins().bswap(value);
+        }
+        self.set(dst, value);
+    }
+
+    pub(super) fn load_immediate(&mut self, pc: usize, dst: Reg, source: WideSource, value: u64) {
+        let value = match source {
+            WideSource::Code => self.program.code_address(jump_target(pc, value as i32)),
+            _ => value,
+        };
+        let value = self.builder.ins().iconst(types::I64, value.cast_signed());
+        self.set(dst, value);
+    }
+
+    /// Not 0 if the branch is taken.
+    pub(super) fn condition(&mut self, width: Width, op: JumpOp, dst: Reg, src: Operand) -> Value {
+        let (a, b) = (self.get(width, dst), self.operand(width, src));
+        let code = match op {
+            JumpOp::Set => return self.builder.ins().band(a, b),
+            JumpOp::Eq => IntCC::Equal,
+            JumpOp::Ne => IntCC::NotEqual,
+            JumpOp::Gt => IntCC::UnsignedGreaterThan,
+            JumpOp::Ge => IntCC::UnsignedGreaterThanOrEqual,
+            JumpOp::Lt => IntCC::UnsignedLessThan,
+            JumpOp::Le => IntCC::UnsignedLessThanOrEqual,
+            JumpOp::SGt => IntCC::SignedGreaterThan,
+            JumpOp::SGe => IntCC::SignedGreaterThanOrEqual,
+            JumpOp::SLt => IntCC::SignedLessThan,
+            JumpOp::SLe => IntCC::SignedLessThanOrEqual,
+        };
+        self.builder.ins().icmp(code, a, b)
+    }
+}
+
+fn integer(bits: u8) -> Type {
+    match bits {
+        8 => types::I8,
+        16 => types::I16,
+        32 => types::I32,
+        _ => types::I64,
+    }
+}

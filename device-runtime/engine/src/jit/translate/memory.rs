@@ -1,0 +1,106 @@
+//! Loads, stores, atomic operations: unchecked, since the cage holds whatever 32 bits can name.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value, types};
+use nearside_programs::isa::{AtomicOp, Operand, Reg, Size, Width};
+
+use super::super::context::TrapKind;
+use super::Translator;
+use crate::memory::Operation;
+
+/// An access of the cage: of any alignment, and it may fault.
+const CAGE: MemFlagsData = MemFlagsData::new();
+
+impl Translator<'_> {
+    /// Cage address, in 32 bits: register and offset wrap around.
+    pub(super) fn address(&mut self, base: Reg, offset: i16) -> Value {
+        let low = self.get(Width::W32, base);
+        self.builder.ins().iadd_imm_s(low, i64::from(offset))
+    }
+
+    /// Where the processor finds a cage address.
+    fn native(&mut self, address: Value) -> Value {
+        let address = self.builder.ins().uextend(types::I64, address);
+        self.builder.ins().iadd(self.base, address)
+    }
+
+    pub(super) fn load(&mut self, size: Size, signed: bool, dst: Reg, base: Reg, offset: i16) {
+        let address = self.address(base, offset);
+        let native = self.native(address);
+        let value = match (size, signed) {
+            (Size::B, false) => self.builder.ins().uload8(types::I64, CAGE, native, 0),
+            (Size::B, true) => self.builder.ins().sload8(types::I64, CAGE, native, 0),
+            (Size::H, false) => self.builder.ins().uload16(types::I64, CAGE, native, 0),
+            (Size::H, true) => self.builder.ins().sload16(types::I64, CAGE, native, 0),
+            (Size::W, false) => self.builder.ins().uload32(CAGE, native, 0),
+            (Size::W, true) => self.builder.ins().sload32(CAGE, native, 0),
+            (Size::D, _) => self.load_native(native),
+        };
+        self.set(dst, value);
+    }
+
+    /// Eight bytes of the cage.
+    pub(super) fn load_double(&mut self, address: Value) -> Value {
+        let native = self.native(address);
+        self.load_native(native)
+    }
+
+    fn load_native(&mut self, native: Value) -> Value {
+        let value = self.builder.ins().load(types::I64, CAGE, native, 0);
+        // Without this, the load may become an operand of the instruction that uses its value, and a fault would be that one's.
+        self.builder.ins().sequence_point();
+        value
+    }
+
+    pub(super) fn store(&mut self, pc: usize, size: Size, base: Reg, offset: i16, src: Operand) {
+        let address = self.address(base, offset);
+        let native = self.native(address);
+        let value = self.operand(Width::W64, src);
+        self.mark(pc, Operation::Store);
+        match size {
+            Size::B => self.builder.ins().istore8(CAGE, value, native, 0),
+            Size::H => self.builder.ins().istore16(CAGE, value, native, 0),
+            Size::W => self.builder.ins().istore32(CAGE, value, native, 0),
+            Size::D => self.builder.ins().store(CAGE, value, native, 0),
+        };
+    }
+
+    /// Eight bytes to the cage.
+    pub(super) fn store_double(&mut self, pc: usize, address: Value, value: Value) {
+        let native = self.native(address);
+        self.mark(pc, Operation::Store);
+        self.builder.ins().store(CAGE, value, native, 0);
+    }
+
+    pub(super) fn atomic(&mut self, pc: usize, size: Size, op: AtomicOp, fetch: bool, address: Value, src: Reg) {
+        self.check_alignment(pc, size, address);
+        let (width, value_type) = if size == Size::W { (Width::W32, types::I32) } else { (Width::W64, types::I64) };
+        let native = self.native(address);
+        let value = self.get(width, src);
+        self.mark(pc, Operation::Store);
+        let op = match op {
+            AtomicOp::CompareExchange => {
+                let expected = self.get(width, Reg::R0);
+                let old = self.builder.ins().atomic_cas(CAGE, native, expected, value);
+                return self.set(Reg::R0, old);
+            }
+            AtomicOp::Add => AtomicRmwOp::Add,
+            AtomicOp::Or => AtomicRmwOp::Or,
+            AtomicOp::And => AtomicRmwOp::And,
+            AtomicOp::Xor => AtomicRmwOp::Xor,
+            AtomicOp::Exchange => AtomicRmwOp::Xchg,
+        };
+        let old = self.builder.ins().atomic_rmw(value_type, CAGE, op, native, value);
+        if fetch {
+            self.set(src, old);
+        }
+    }
+
+    fn check_alignment(&mut self, pc: usize, size: Size, address: Value) {
+        let low = self.builder.ins().band_imm_s(address, i64::from(size.bytes() - 1));
+        let zero = self.builder.ins().iconst(types::I32, 0);
+        let unaligned = self.builder.ins().icmp(IntCC::NotEqual, low, zero);
+        let detail = self.builder.ins().uextend(types::I64, address);
+        self.trap_if(unaligned, TrapKind::Unaligned, pc, Some(detail));
+    }
+}

@@ -1,0 +1,383 @@
+//! One function of a program to Cranelift's intermediate form.
+//!
+//! Registers and the fuel are variables; Cranelift finds out where they live. Every access to the cage is marked with its [`Site`].
+
+mod alu;
+mod calls;
+mod intrinsics;
+mod memory;
+
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, Block, BlockArg, FuncRef, Function as NativeFunction, InstBuilder, MemFlagsData, SigRef, Signature, SourceLoc,
+    TrapCode, Value, types,
+};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use cranelift_jit::JITModule;
+use cranelift_module::{FuncId, Module};
+use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
+
+use super::context::{Context, TrapKind};
+use crate::memory::Operation;
+use crate::memory::STACK_TOP;
+use crate::verify::{Function, Program, jump_cost, jump_target};
+
+/// Which instruction a piece of machine code belongs to, and what it does to memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Site {
+    pub(super) pc: u32,
+    pub(super) operation: Operation,
+}
+
+impl From<SourceLoc> for Site {
+    fn from(location: SourceLoc) -> Self {
+        let operation = if location.bits() & 1 == 0 { Operation::Load } else { Operation::Store };
+        Self { pc: location.bits() >> 1, operation }
+    }
+}
+
+impl From<Site> for SourceLoc {
+    fn from(site: Site) -> Self {
+        Self::new(site.pc << 1 | u32::from(site.operation == Operation::Store))
+    }
+}
+
+/// How generated code is called and calls.
+pub(super) struct Signatures {
+    /// A function of the program: context, frame pointer, r1 to r5; returns r0.
+    pub(super) function: Signature,
+    /// Context; returns r0.
+    pub(super) enter: Signature,
+    /// Context; does not return.
+    pub(super) leave: Signature,
+    /// Context, number; returns 0 if all went well.
+    pub(super) helper: Signature,
+    /// Context, two wide integers; returns 1 if the product wrapped.
+    pub(super) multiply: Signature,
+}
+
+/// What a function may refer to.
+pub(super) struct Externals {
+    pub(super) leave: FuncId,
+    pub(super) helper: FuncId,
+    pub(super) multiply: FuncId,
+    /// By function of the program.
+    pub(super) functions: Vec<FuncId>,
+    pub(super) signatures: Signatures,
+}
+
+pub(super) fn signatures(module: &JITModule) -> Signatures {
+    let signature = |parameters: usize, returns: usize| {
+        let mut signature = module.make_signature();
+        signature.params = vec![AbiParam::new(types::I64); parameters];
+        signature.returns = vec![AbiParam::new(types::I64); returns];
+        signature
+    };
+    Signatures {
+        function: signature(7, 1),
+        enter: signature(1, 1),
+        leave: signature(1, 0),
+        helper: signature(2, 1),
+        multiply: signature(5, 1),
+    }
+}
+
+/// `enter(context)`: loads the arguments and calls the entry point.
+pub(super) fn translate_enter(
+    function: &mut NativeFunction,
+    builder: &mut FunctionBuilderContext,
+    module: &JITModule,
+    signatures: &Signatures,
+) {
+    let mut builder = FunctionBuilder::new(function, builder);
+    let block = builder.create_block();
+    builder.append_block_params_for_function_params(block);
+    builder.switch_to_block(block);
+    let context = builder.block_params(block)[0];
+    let load = |builder: &mut FunctionBuilder<'_>, offset: usize| {
+        builder.ins().load(types::I64, MemFlagsData::trusted(), context, offset as i32)
+    };
+    let target = load(&mut builder, offset_of!(Context<'static>, target));
+    let mut arguments = vec![context, builder.ins().iconst(types::I64, i64::from(STACK_TOP))];
+    for index in 0..5 {
+        arguments.push(load(&mut builder, argument_offset(index)));
+    }
+    let signature = builder.import_signature(signatures.function.clone());
+    let call = builder.ins().call_indirect(signature, target, &arguments);
+    let result = builder.inst_results(call)[0];
+    builder.ins().return_(&[result]);
+    builder.seal_all_blocks();
+    builder.finalize(module.target_config());
+}
+
+fn argument_offset(index: usize) -> usize {
+    offset_of!(Context<'static>, arguments) + 8 * index
+}
+
+/// Translates one function.
+pub(super) struct Translator<'a> {
+    builder: FunctionBuilder<'a>,
+    program: &'a Program,
+    function: Function,
+    config: cranelift_codegen::isa::TargetFrontendConfig,
+    imports: Imports,
+    registers: [Variable; 11],
+    fuel: Variable,
+    /// By slot, where jumps lead.
+    blocks: BTreeMap<usize, Block>,
+    /// Parameters: what [`Context::trap`] and [`Context::detail`] become.
+    trap: Block,
+    context: Value,
+    base: Value,
+    /// Whether control can reach the current place.
+    reachable: bool,
+}
+
+struct Imports {
+    leave: FuncRef,
+    helper: FuncRef,
+    multiply: FuncRef,
+    function_signature: SigRef,
+    /// Functions this one calls, by index in the program.
+    callees: BTreeMap<usize, FuncRef>,
+}
+
+impl<'a> Translator<'a> {
+    pub(super) fn new(
+        native: &'a mut NativeFunction,
+        builder: &'a mut FunctionBuilderContext,
+        module: &mut JITModule,
+        externals: &Externals,
+        program: &'a Program,
+        function: Function,
+    ) -> Self {
+        let mut callees = BTreeMap::new();
+        for index in callees_of(program, function) {
+            callees.entry(index).or_insert_with(|| module.declare_func_in_func(externals.functions[index], native));
+        }
+        let leave = module.declare_func_in_func(externals.leave, native);
+        let helper = module.declare_func_in_func(externals.helper, native);
+        let multiply = module.declare_func_in_func(externals.multiply, native);
+        let mut builder = FunctionBuilder::new(native, builder);
+        let function_signature = builder.import_signature(externals.signatures.function.clone());
+        let imports = Imports { leave, helper, multiply, function_signature, callees };
+
+        let registers = std::array::from_fn(|_| builder.declare_var(types::I64));
+        let fuel = builder.declare_var(types::I64);
+        let blocks = leaders(program, function).map(|slot| (slot, builder.create_block())).collect();
+        let trap = builder.create_block();
+        builder.set_cold_block(trap);
+        let entry = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        let context = builder.block_params(entry)[0];
+        let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
+        let base = builder.ins().load(types::I64, fixed, context, offset_of!(Context<'static>, base) as i32);
+        let config = module.target_config();
+        Self { builder, program, function, config, imports, registers, fuel, blocks, trap, context, base, reachable: true }
+    }
+
+    pub(super) fn translate(mut self) {
+        self.prologue();
+        for (pc, instruction) in self.program.body(self.function) {
+            self.begin(pc);
+            if self.reachable {
+                self.instruction(pc, instruction);
+            }
+        }
+        self.trap_block();
+        self.builder.seal_all_blocks();
+        self.builder.finalize(self.config);
+    }
+
+    /// Registers as a callee finds them, and the charge for the entry.
+    fn prologue(&mut self) {
+        let entry = self.builder.current_block();
+        let parameters: Vec<Value> = entry.map(|entry| self.builder.block_params(entry).to_vec()).unwrap_or_default();
+        let zero = self.builder.ins().iconst(types::I64, 0);
+        for register in [0, 6, 7, 8, 9] {
+            self.builder.def_var(self.registers[register], zero);
+        }
+        self.builder.def_var(self.registers[10], parameters[1]);
+        for (register, &value) in (1..=5).zip(&parameters[2..]) {
+            self.builder.def_var(self.registers[register], value);
+        }
+        self.load_fuel();
+        self.charge(self.function.start, self.function.cost());
+    }
+
+    /// Goes to the block of this slot, if jumps lead there.
+    fn begin(&mut self, pc: usize) {
+        self.mark(pc, Operation::Load);
+        if let Some(&block) = self.blocks.get(&pc) {
+            if self.reachable {
+                self.builder.ins().jump(block, &[]);
+            }
+            self.builder.switch_to_block(block);
+            self.reachable = true;
+        }
+    }
+
+    fn instruction(&mut self, pc: usize, instruction: Instruction) {
+        match instruction {
+            Instruction::Alu { width, op, dst, src } => self.alu(width, op, dst, src),
+            Instruction::Neg { width, dst } => {
+                let value = self.get(width, dst);
+                let value = self.builder.ins().ineg(value);
+                self.set(dst, value);
+            }
+            Instruction::MoveSigned { width, dst, src, bits } => self.move_signed(width, dst, src, bits),
+            Instruction::Endian { order, dst, bits } => self.endian(order, dst, bits),
+            Instruction::LoadImm64 { dst, source, value } => self.load_immediate(pc, dst, source, value),
+            Instruction::Load { size, signed, dst, base, offset } => self.load(size, signed, dst, base, offset),
+            Instruction::Store { size, base, offset, src } => self.store(pc, size, base, offset, src),
+            Instruction::Atomic { size, op, fetch, base, offset, src } => {
+                let address = self.address(base, offset);
+                self.atomic(pc, size, op, fetch, address, src);
+            }
+            Instruction::Jump { offset, .. } => self.jump(pc, offset),
+            Instruction::Branch { width, op, dst, src, offset } => {
+                let condition = self.condition(width, op, dst, src);
+                self.branch(pc, condition, offset.into());
+            }
+            Instruction::Call(target) => self.call(pc, target),
+            Instruction::Exit => {
+                self.store_fuel();
+                let result = self.get(Width::W64, Reg::R0);
+                self.builder.ins().return_(&[result]);
+                self.reachable = false;
+            }
+            Instruction::LoadPacket { .. } => unreachable!("the verifier refuses {instruction:?}"),
+        }
+    }
+
+    /// What follows belongs to this instruction.
+    fn mark(&mut self, pc: usize, operation: Operation) {
+        self.builder.set_srcloc(Site { pc: pc as u32, operation }.into());
+    }
+
+    /// A register, its low half only if the operation is 32 bits wide.
+    fn get(&mut self, width: Width, register: Reg) -> Value {
+        let value = self.builder.use_var(self.registers[register.index()]);
+        match width {
+            Width::W32 => self.builder.ins().ireduce(types::I32, value),
+            Width::W64 => value,
+        }
+    }
+
+    /// Narrower values are zero-extended.
+    fn set(&mut self, register: Reg, value: Value) {
+        let narrow = self.builder.func.dfg.value_type(value) != types::I64;
+        let value = if narrow { self.builder.ins().uextend(types::I64, value) } else { value };
+        self.builder.def_var(self.registers[register.index()], value);
+    }
+
+    fn operand(&mut self, width: Width, operand: Operand) -> Value {
+        match (operand, width) {
+            (Operand::Reg(register), _) => self.get(width, register),
+            (Operand::Imm(value), Width::W64) => self.builder.ins().iconst(types::I64, i64::from(value)),
+            // Cranelift wants constants of 32 bits without their sign.
+            (Operand::Imm(value), Width::W32) => self.builder.ins().iconst(types::I32, i64::from(value as u32)),
+        }
+    }
+
+    fn jump(&mut self, pc: usize, offset: i32) {
+        let target = jump_target(pc, offset);
+        self.charge(pc, jump_cost(pc, target));
+        self.builder.ins().jump(self.blocks[&target], &[]);
+        self.reachable = false;
+    }
+
+    fn branch(&mut self, pc: usize, condition: Value, offset: i32) {
+        let target = jump_target(pc, offset);
+        let next = self.blocks[&(pc + 1)];
+        let cost = jump_cost(pc, target);
+        if cost == 0 {
+            self.builder.ins().brif(condition, self.blocks[&target], &[], next, &[]);
+        } else {
+            let taken = self.builder.create_block();
+            self.builder.ins().brif(condition, taken, &[], next, &[]);
+            self.builder.switch_to_block(taken);
+            self.charge(pc, cost);
+            self.builder.ins().jump(self.blocks[&target], &[]);
+        }
+        self.reachable = false;
+    }
+
+    /// Takes `cost` from the fuel, or traps without taking anything.
+    fn charge(&mut self, pc: usize, cost: u64) {
+        if cost == 0 {
+            return;
+        }
+        let left = self.builder.use_var(self.fuel);
+        let cost = self.builder.ins().iconst(types::I64, cost as i64);
+        let short = self.builder.ins().icmp(IntCC::UnsignedLessThan, left, cost);
+        self.trap_if(short, TrapKind::OutOfFuel, pc, None);
+        let left = self.builder.ins().isub(left, cost);
+        self.builder.def_var(self.fuel, left);
+    }
+
+    /// Ends the run if `condition` is not 0.
+    fn trap_if(&mut self, condition: Value, kind: TrapKind, pc: usize, detail: Option<Value>) {
+        let goes_on = self.builder.create_block();
+        let trap = self.builder.ins().iconst(types::I64, kind.at(pc) as i64);
+        let detail = detail.unwrap_or_else(|| self.builder.ins().iconst(types::I64, 0));
+        let arguments = [BlockArg::Value(trap), BlockArg::Value(detail)];
+        self.builder.ins().brif(condition, self.trap, &arguments, goes_on, &[]);
+        self.builder.switch_to_block(goes_on);
+    }
+
+    fn trap_block(&mut self) {
+        let trap = self.builder.append_block_param(self.trap, types::I64);
+        let detail = self.builder.append_block_param(self.trap, types::I64);
+        self.builder.switch_to_block(self.trap);
+        self.store_fuel();
+        self.store_field(offset_of!(Context<'static>, trap), trap);
+        self.store_field(offset_of!(Context<'static>, detail), detail);
+        self.builder.ins().call(self.imports.leave, &[self.context]);
+        // `leave` does not return.
+        self.builder.ins().trap(TrapCode::unwrap_user(1));
+    }
+
+    fn load_fuel(&mut self) {
+        let fuel = self.load_field(offset_of!(Context<'static>, fuel));
+        self.builder.def_var(self.fuel, fuel);
+    }
+
+    fn store_fuel(&mut self) {
+        let fuel = self.builder.use_var(self.fuel);
+        self.store_field(offset_of!(Context<'static>, fuel), fuel);
+    }
+
+    fn load_field(&mut self, offset: usize) -> Value {
+        self.builder.ins().load(types::I64, MemFlagsData::trusted(), self.context, offset as i32)
+    }
+
+    fn store_field(&mut self, offset: usize, value: Value) {
+        self.builder.ins().store(MemFlagsData::trusted(), value, self.context, offset as i32);
+    }
+}
+
+/// Functions a function calls, with repetitions.
+fn callees_of(program: &Program, function: Function) -> impl Iterator<Item = usize> + '_ {
+    program.body(function).filter_map(|(pc, instruction)| match instruction {
+        Instruction::Call(CallTarget::Local(offset)) => program.function_at(jump_target(pc, offset)),
+        _ => None,
+    })
+}
+
+/// Slots that need a block: where jumps lead and where branches go on. Ascending.
+fn leaders(program: &Program, function: Function) -> impl Iterator<Item = usize> + '_ {
+    let slots = program.body(function).map(|(pc, instruction)| match instruction {
+        Instruction::Jump { offset, .. } => [Some(jump_target(pc, offset)), None],
+        Instruction::Branch { offset, .. } => [Some(jump_target(pc, offset.into())), Some(pc + 1)],
+        _ => [None, None],
+    });
+    let mut slots: Vec<usize> = slots.flatten().flatten().collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots.into_iter()
+}
