@@ -138,9 +138,9 @@ pub enum Expr {
     Or(Box<Self>, Box<Self>),
     /// Kleene's negation.
     Not(Box<Self>),
-    /// Never NULL.
+    /// Never NULL. The operand is evaluated, so that it may fail, even if it [cannot be NULL](Expr::nullable).
     IsNull(Box<Self>),
-    /// Never NULL.
+    /// As [`Expr::IsNull`], negated.
     IsNotNull(Box<Self>),
     /// `expr IN (list)`; the list's items are literals of the expression's type, NULLs allowed: true if an item is equal, else NULL if the expression or any item is
     /// NULL, else false (`InListExpr`). Floats are equal if their bits are.

@@ -104,6 +104,8 @@ fn which_rows_are_evaluated() {
     check(&format!("{big} | filter k = 1 | filter {overflow} | emit k"), &rows, &["1"]);
     check(&format!("{big} | filter k = 1 | emit x: case when k = 0 then {overflow} else true end"), &rows, &["true"]);
     check(&format!("{big} | emit x: case when k = 0 then false when {overflow} then true end"), &rows, &["false", "true"]);
+    assert_eq!(run(&format!("{big} | emit x: d * d is null"), &rows), Err(overflows(0)));
+    assert_eq!(run(&format!("{big} | aggregate n: count(d * d)"), &rows), Err(overflows(0)));
     assert_eq!(run(&format!("{big} | filter {overflow} | filter k = 1 | emit k"), &rows), Err(overflows(0)));
     assert_eq!(run(&format!("{big} | filter k = 1 and {overflow} | emit k"), &rows), Err(overflows(0)));
     assert_eq!(run(&format!("{big} | aggregate n: sum(d * d) filter (where k = 1)"), &rows), Err(overflows(0)));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use nearside_programs::ValueType;
 
-use crate::fragment::{ArithmeticOp, CompareOp};
+use crate::fragment::{ArithmeticOp, CompareOp, is_decimal};
 
 /// A value of a fixed-width type other than `bool`.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,38 @@ pub(super) enum Known {
     Truth(Box<Truth>),
 }
 
+impl Number {
+    /// Whether computing it may fail: then it has to be computed even where only its being NULL matters.
+    pub(super) fn can_fail(&self) -> bool {
+        match &self.kind {
+            NumberKind::Column(_) | NumberKind::Parameter(_) | NumberKind::Null => false,
+            NumberKind::Arithmetic { left, right, .. } => is_decimal(self.value_type) || left.can_fail() || right.can_fail(),
+            NumberKind::Scale { .. } | NumberKind::Fit(_) => true,
+            NumberKind::Same(inner) | NumberKind::FloatFromInteger(inner) | NumberKind::FloatFromFloat32(inner) => {
+                inner.can_fail()
+            }
+            NumberKind::Case { arms, otherwise } => {
+                otherwise.can_fail() || arms.iter().any(|(condition, value)| condition.can_fail() || value.can_fail())
+            }
+        }
+    }
+}
+
 impl Truth {
+    /// As [`Number::can_fail`].
+    pub(super) fn can_fail(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Column(_) | Self::Bitmap { .. } | Self::IsKnown(Known::Column(_)) => false,
+            Self::Compare { left, right, .. } => left.can_fail() || right.can_fail(),
+            Self::Equal(left, right) | Self::And(left, right) | Self::Or(left, right) => left.can_fail() || right.can_fail(),
+            Self::Not(inner) | Self::IsKnown(Known::Truth(inner)) => inner.can_fail(),
+            Self::IsKnown(Known::Number(number)) => number.can_fail(),
+            Self::Case { arms, otherwise } => {
+                otherwise.can_fail() || arms.iter().any(|(condition, value)| condition.can_fail() || value.can_fail())
+            }
+        }
+    }
+
     pub(super) fn not(self) -> Self {
         Self::Not(Box::new(self))
     }

@@ -157,10 +157,17 @@ impl Planner<'_> {
         if given == ValueType::Bool {
             return Err(Refusal::Operator { operator, value_type: given });
         }
-        let number = self.resolver.number(argument)?;
         if aggregate.function != Function::Sum {
-            return Ok(number);
+            // There, DataFusion's answer over NaNs and signed zeros depends on the order of rows (see `Aggregate`).
+            if self.plan.grouped && matches!(given, ValueType::Float32 | ValueType::Float64) {
+                return Err(Refusal::Operator {
+                    operator: if aggregate.function == Function::Min { "min by group" } else { "max by group" },
+                    value_type: given,
+                });
+            }
+            return self.resolver.number(argument);
         }
+        let number = self.resolver.number(argument)?;
         if aggregate.value_type == ValueType::Float64 {
             self.resolver.capabilities.need(F64_ADD)?;
         }
@@ -218,16 +225,14 @@ impl Planner<'_> {
         index as u32
     }
 
-    /// Where an argument is not NULL.
+    /// Where an argument is not NULL, computed if that may fail.
     fn known(&mut self, argument: &Expr) -> Result<NonNull, Refusal> {
         let columns: &[Column] = self.resolver.columns;
-        Ok(match argument {
-            Expr::Column(column) if columns[*column].nullable => NonNull::Columns([*column as u32].into()),
-            argument if !argument.nullable(columns) => NonNull::ALWAYS,
-            argument if self.resolver.type_of(argument)? == ValueType::Bool => {
-                NonNull::Computed(Known::Truth(Box::new(self.resolver.truth(argument)?)))
-            }
-            argument => NonNull::of(&self.resolver.number(argument)?, columns),
+        Ok(match self.resolver.is_known(argument)? {
+            Truth::IsKnown(Known::Column(column)) => NonNull::Columns([column].into()),
+            Truth::IsKnown(Known::Number(number)) if !number.can_fail() => NonNull::of(&number, columns),
+            Truth::IsKnown(known) => NonNull::Computed(known),
+            _ => NonNull::ALWAYS,
         })
     }
 }

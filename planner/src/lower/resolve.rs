@@ -136,18 +136,24 @@ impl Resolver<'_> {
         Ok(Number { kind, value_type })
     }
 
-    /// Whether an expression of any type is not NULL.
+    /// Whether an expression of any type is not NULL. What cannot be NULL is computed all the same if that may fail.
     pub(super) fn is_known(&mut self, expr: &Expr) -> Result<Truth, Refusal> {
         if let Expr::Column(index) = expr {
             return Ok(self.column_is_known(*index));
         }
-        if !expr.nullable(self.columns) {
-            return Ok(Truth::Constant(Some(true)));
-        }
-        match self.type_of(expr)? {
-            ValueType::Bool => Ok(Truth::IsKnown(Known::Truth(Box::new(self.truth(expr)?)))),
-            _ => Ok(Truth::IsKnown(Known::Number(Box::new(self.number(expr)?)))),
-        }
+        let nullable = expr.nullable(self.columns);
+        let known = match self.type_of(expr)? {
+            ValueType::Bool => {
+                let truth = self.truth(expr)?;
+                (nullable || truth.can_fail()).then(|| Known::Truth(Box::new(truth)))
+            }
+            ValueType::Utf8 if !nullable => None,
+            _ => {
+                let number = self.number(expr)?;
+                (nullable || number.can_fail()).then(|| Known::Number(Box::new(number)))
+            }
+        };
+        Ok(known.map_or(Truth::Constant(Some(true)), Truth::IsKnown))
     }
 
     pub(super) fn type_of(&self, expr: &Expr) -> Result<ValueType, Refusal> {
