@@ -1,4 +1,4 @@
-//! One batch: at most [`BATCH_ROWS_MAX`](nearside_programs::abi::columnar::BATCH_ROWS_MAX) rows of the columns a call needs.
+//! One batch: at most [`BATCH_ROWS_MAX`] rows of the columns a call needs.
 
 use std::cell::OnceCell;
 

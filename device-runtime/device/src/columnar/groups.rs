@@ -1,7 +1,7 @@
 //! The group table: keys of a batch's rows to dense group ids, in order of first appearance.
 //!
 //! A key is a fixed number of 64-bit words a row: integers and the bits of floats as they are, text of at most 12 bytes inline, longer
-//! text by the number the [`Interner`](intern::Interner) gave it. Two keys are equal exactly if their words are. NULL is one group; floats group as
+//! text by the number the [`Interner`] gave it. Two keys are equal exactly if their words are. NULL is one group; floats group as
 //! DataFusion's `HashValue::canonicalize` says: `-0.0` with `0.0`, NaNs by their bits.
 //!
 //! The table is bounded in groups and in bytes of text; where it is full, [`GroupTable::map`] stops.
@@ -50,7 +50,7 @@ pub(super) struct GroupTable {
     keys: Vec<u64>,
     table: HashTable<u32>,
     texts: Interner,
-    seed: u64,
+    seeds: [u64; 2],
     /// Group of each row of the last batch.
     ids: Vec<u32>,
     /// The selected rows of a batch, and their keys.
@@ -94,7 +94,8 @@ impl GroupTable {
             keys: Vec::new(),
             table: HashTable::new(),
             texts: Interner::default(),
-            seed: DefaultHashBuilder::default().hash_one(words),
+            // An odd factor loses nothing.
+            seeds: [0, 1].map(|number| DefaultHashBuilder::default().hash_one(number) | 1),
             ids: vec![0; BATCH_ROWS_MAX as usize],
             rows: Vec::new(),
             encoded: Vec::new(),
@@ -179,15 +180,15 @@ impl GroupTable {
     fn assign_words<const W: usize>(&mut self, groups_max: usize) -> usize {
         let (encoded, _) = self.encoded.as_chunks::<W>();
         for (index, (row, key)) in self.rows.iter().zip(encoded).enumerate() {
-            let hash = fold(self.seed, key);
+            let hash = fold(self.seeds, key);
             let id = match self.table.find(hash, |id| self.keys.as_chunks::<W>().0[*id as usize] == *key) {
                 Some(id) => *id,
                 None if self.table.len() >= groups_max => return index,
                 None => {
                     let id = self.table.len() as u32;
                     self.keys.extend_from_slice(key);
-                    let (keys, seed) = (&self.keys, self.seed);
-                    self.table.insert_unique(hash, id, |id| fold(seed, &keys.as_chunks::<W>().0[*id as usize]));
+                    let (keys, seeds) = (&self.keys, self.seeds);
+                    self.table.insert_unique(hash, id, |id| fold(seeds, &keys.as_chunks::<W>().0[*id as usize]));
                     id
                 }
             };
@@ -197,10 +198,13 @@ impl GroupTable {
     }
 }
 
-/// Folded multiplication, seeded, so that no data is bad for every table.
-fn fold<const W: usize>(seed: u64, key: &[u64; W]) -> u64 {
-    key.iter().fold(seed, |hash, word| {
-        let product = u128::from(hash ^ word) * 0x9E37_79B9_7F4A_7C15;
+/// Folded multiplication of two words at a time, with seeds that no data knows.
+fn fold<const W: usize>(seeds: [u64; 2], key: &[u64; W]) -> u64 {
+    let multiply = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b);
         (product as u64) ^ (product >> 64) as u64
-    })
+    };
+    let (pairs, rest) = key.as_chunks::<2>();
+    let hash = pairs.iter().fold(seeds[0], |hash, [a, b]| multiply(hash ^ a, seeds[1] ^ b));
+    rest.iter().fold(hash, |hash, word| multiply(hash ^ word, seeds[1]))
 }

@@ -1,5 +1,6 @@
 //! One call of an entry point: columns into the cage, context, run, result.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ use super::load;
 use super::pool::PooledCage;
 use super::program::{Entry, Program};
 use super::proof::{self, Interval};
-use crate::DeviceError;
+use crate::{DeviceError, Options};
 
 /// Fuel of any call: enough for whatever a program does once.
 const FUEL_BASE: u64 = 1 << 24;
@@ -41,6 +42,8 @@ pub(super) struct Runner {
     cage: PooledCage,
     /// Budget of a call, if the request names one.
     fuel: Option<u64>,
+    /// Executions and instructions by a basic block's first slot, if they are asked for.
+    pub(super) blocks: Option<BTreeMap<u32, (u64, u64)>>,
     /// Bytes of each column's values array that may not be zero.
     filled: Vec<usize>,
 }
@@ -73,12 +76,14 @@ impl Runner {
         layout: Layout,
         parameters: Arc<Parameters>,
         module: Option<Module>,
-        fuel: Option<u64>,
+        options: &Options,
     ) -> Result<Self, DeviceError> {
         let mut cage = PooledCage::take(&program, &layout.regions)?;
         layout.write_constants(&parameters, cage.region_mut(INPUT));
         let filled = vec![0; layout.columns.len()];
-        Ok(Self { program, layout, parameters, counters: Counters::default(), module, cage, fuel, filled })
+        let blocks = options.count_instructions.then(BTreeMap::new);
+        let (fuel, counters) = (options.fuel, Counters::default());
+        Ok(Self { program, layout, parameters, counters, module, cage, fuel, blocks, filled })
     }
 
     /// Copies what an entry point wants to see of a batch, and decides which version it runs.
@@ -128,7 +133,7 @@ impl Runner {
         arguments: &Arguments,
     ) -> Result<Returned, DeviceError> {
         let budget = self.fuel.unwrap_or_else(|| self.budget(batch));
-        let Self { program, layout, counters, module, cage, .. } = self;
+        let Self { program, layout, counters, module, cage, blocks, .. } = self;
         let module =
             module.as_ref().ok_or_else(|| DeviceError::Internal { reason: "a program without code was called".into() })?;
         let Arguments { version, first, capacity } = *arguments;
@@ -156,7 +161,19 @@ impl Runner {
         };
         let mut fuel = Fuel(budget);
         let begin = Instant::now();
-        let result = module.run(cage, version.start, [context_address, 0, 0, 0, 0], &mut fuel, &mut helpers);
+        let registers = [context_address, 0, 0, 0, 0];
+        let result = match blocks {
+            None => module.run(cage, version.start, registers, &mut fuel, &mut helpers),
+            Some(blocks) => {
+                let counted = module.run_counting(cage, version.start, registers, &mut fuel, &mut helpers);
+                for block in counted.blocks {
+                    let (executions, instructions) = blocks.entry(block.first_slot).or_default();
+                    *executions += block.executions;
+                    *instructions += block.instructions;
+                }
+                counted.result
+            }
+        };
         let ns = begin.elapsed().as_nanos() as u64;
         let (mapped, error) = (helpers.mapped, helpers.error);
         counters.bytecode_ns += ns.saturating_sub(counters.helper_ns - helper_ns);

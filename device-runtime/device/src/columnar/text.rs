@@ -51,12 +51,13 @@ pub(super) struct TextColumn {
     array: ArrayRef,
     /// Index into [`Self::values`] of each row of a dictionary that is not empty; whatever, but in range, for a NULL.
     keys: OnceCell<Vec<usize>>,
+    total_bytes: OnceCell<u64>,
 }
 
 impl TextColumn {
     /// `None` if the array is not text.
     pub(super) fn new(array: &ArrayRef) -> Option<Self> {
-        let column = Self { array: array.clone(), keys: OnceCell::new() };
+        let column = Self { array: array.clone(), keys: OnceCell::new(), total_bytes: OnceCell::new() };
         Texts::new(column.values())?;
         Some(column)
     }
@@ -78,7 +79,7 @@ impl TextColumn {
 
     /// Bytes a helper may look at.
     pub(super) fn total_bytes(&self) -> u64 {
-        Texts::new(self.values()).map_or(0, Texts::total_bytes)
+        *self.total_bytes.get_or_init(|| Texts::new(self.values()).map_or(0, Texts::total_bytes))
     }
 
     /// Calls `visit` with those of `rows` that are not NULL, and their texts.

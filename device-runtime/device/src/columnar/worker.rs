@@ -60,7 +60,7 @@ impl Worker {
             extremes: (0..text_states(manifest)).map(|_| TextExtreme::default()).collect(),
             predicates: Predicates::new(parameters.clone()),
         };
-        let runner = Runner::new(program, layout, parameters, module, options.fuel)?;
+        let runner = Runner::new(program, layout, parameters, module, options)?;
         let mut worker = Self { runner, state, output };
         worker.clear_groups();
         Ok(worker)
@@ -117,6 +117,15 @@ impl Worker {
     /// What was done since the last call of this.
     pub fn take_counters(&mut self) -> Counters {
         std::mem::take(&mut self.runner.counters)
+    }
+
+    /// What was executed since the last call of this, if [`Options::count_instructions`] asks for it: first slot, executions and instructions of
+    /// each basic block, as [`Work::blocks`](crate::ledger::Work::blocks) has them.
+    pub fn take_blocks(&mut self) -> Vec<(u32, u64, u32)> {
+        let blocks = self.runner.blocks.as_mut().map(std::mem::take).unwrap_or_default();
+        let whole =
+            |(slot, (executions, instructions)): (u32, (u64, u64))| (slot, executions, (instructions / executions.max(1)) as u32);
+        blocks.into_iter().map(whole).collect()
     }
 
     /// Runs an entry point that must consume the whole batch; the selection is in the cage.

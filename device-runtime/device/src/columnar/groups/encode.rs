@@ -257,8 +257,40 @@ fn text_words(text: &[u8], interner: &mut Interner) -> [u64; 2] {
     if text.len() > INLINE_LEN_MAX {
         return [INTERNED, u64::from(interner.number(text))];
     }
-    let mut view = [0; 16];
-    view[0] = text.len() as u8;
-    view[4..4 + text.len()].copy_from_slice(text);
-    split(u128::from_le_bytes(view))
+    split(text.len() as u128 | short_text(text) << 32)
+}
+
+/// Up to 12 bytes as a number, by loads that overlap: a copy of variable length would be a call.
+fn short_text(text: &[u8]) -> u128 {
+    let len = text.len();
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        let last = u128::from(u32::from_le_bytes(*last)) << (8 * (len - 4));
+        let middle = text.first_chunk().map_or(0, |first| u128::from(u64::from_le_bytes(*first)));
+        return u128::from(u32::from_le_bytes(*first)) | middle | last;
+    }
+    // At most three bytes: the first, the middle and the last are all there are.
+    let byte = |at: usize| u128::from(text[at]) << (8 * at);
+    if len == 0 { 0 } else { byte(0) | byte(len / 2) | byte(len - 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every length of an inline text, and the first that is not.
+    #[test]
+    fn short_texts_are_views() {
+        let text = b"\xff\x01abcdefghijklm";
+        let mut interner = Interner::default();
+        for len in 0..=INLINE_LEN_MAX {
+            let mut view = [0; 16];
+            view[0] = len as u8;
+            view[4..4 + len].copy_from_slice(&text[..len]);
+            assert_eq!(text_words(&text[..len], &mut interner), split(u128::from_le_bytes(view)), "{len}");
+        }
+        assert_eq!(interner.len(), 0);
+        assert_eq!(text_words(&text[..13], &mut interner), [INTERNED, 0]);
+        assert_eq!(text_words(&text[..14], &mut interner), [INTERNED, 1]);
+        assert_eq!(text_words(&text[..13], &mut interner), [INTERNED, 0]);
+    }
 }

@@ -15,6 +15,9 @@ use nearside_programs::Parameters;
 use super::super::text::{TextColumn, Texts, truths};
 use super::{BatchHelpers, write_bitmap};
 
+/// Lists so short that comparing with each item is faster than hashing the row.
+const SHORT_LIST_LEN: usize = 4;
+
 /// Predicates over dictionaries that are remembered; more begin anew.
 const REMEMBERED_MAX: usize = 64;
 
@@ -84,6 +87,9 @@ impl Predicates {
     fn is_in(&mut self, parameter: u32, values: &ArrayRef) -> Result<BooleanBuffer, String> {
         if !self.lists.contains_key(&parameter) {
             let items = self.parameters.texts(parameter).ok_or("a list parameter is not valid")?;
+            if items.len() <= SHORT_LIST_LEN {
+                return is_one_of(&items, values);
+            }
             self.lists.insert(parameter, items.into_iter().map(|item| item.as_bytes().into()).collect());
         }
         let list = &self.lists[&parameter];
@@ -91,6 +97,15 @@ impl Predicates {
         let found = |row: usize| values.is_valid(row) && list.contains(texts.bytes(row));
         Ok(BooleanBuffer::collect_bool(values.len(), found))
     }
+}
+
+fn is_one_of(items: &[&str], values: &ArrayRef) -> Result<BooleanBuffer, String> {
+    let mut found = BooleanBuffer::new_unset(values.len());
+    for item in items {
+        let equal = cmp::eq(values, &scalar(item, values.data_type())).map_err(|error| error.to_string())?;
+        found = &found | &truths(&equal);
+    }
+    Ok(found)
 }
 
 /// The literal in the layout of what it is compared with.

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use nearside_programs::abi::columnar::{self, CONTEXT_LEN, FAULT_ARITHMETIC, RESULT, SELECTION};
 use nearside_programs::abi::helper;
-use nearside_programs::isa::{Reg, Size};
+use nearside_programs::isa::{JumpOp, Reg, Size};
 use nearside_programs::manifest::{
     Accumulator, ColumnSpec, EntryPoint, Manifest, Output, OutputColumn, OutputSource, State, StateSource, Target,
 };
@@ -101,6 +101,24 @@ fn a_program_by_hand() {
         let batches = loaded.run(&sample(), &options, 8).unwrap();
         assert_eq!(batches[0].column(0), sample().column(1));
     }
+}
+
+/// Counting runs the same and says how often each block ran.
+#[test]
+fn instructions_are_counted() {
+    let loaded = select_with(|code| {
+        let again = code.label();
+        code.load(Size::W, Reg::R2, Reg::R1, columnar::ROW_COUNT).mov(Reg::R0, 0);
+        code.bind(again).add(Reg::R0, 1).branch(JumpOp::Lt, Reg::R0, Reg::R2, again).exit();
+    });
+    let columns = only(&sample(), &[0, 1]);
+    let options = Options { count_instructions: true, ..Options::default() };
+    let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
+    for _ in 0..2 {
+        worker.select(0, &columns, 4).unwrap();
+    }
+    assert_eq!(worker.take_blocks(), [(0, 2, 2), (2, 8, 2), (4, 2, 1)]);
+    assert_eq!(worker.take_blocks(), []);
 }
 
 /// Text predicates by hand, with a parameter, on a dictionary with NULLs in keys and values.

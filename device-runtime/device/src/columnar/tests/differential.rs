@@ -72,7 +72,7 @@ fn generated_fragments() {
 fn many_batches() {
     for source in [
         "scan (k: i64 null, s: utf8 null) | filter k > 10 and s like 'a%' | emit k, s, x: k + 1",
-        "scan (k: i64 null, s: utf8 null) | filter s in ('abc', 'long text, more than twelve bytes') or k = 3 | emit k",
+        "scan (k: i64 null, s: utf8 null) | filter s in ('abc', 'long text, more than twelve bytes') or s in ('a', 'b', '', 'zz', 'y') or k = 3 | emit k",
         "scan (k: i64 null, s: utf8 null) | group by s | aggregate n: count(*), t: sum(k), a: min(k), b: max(k)",
         "scan (k: i64 null, s: utf8 null) | group by k, s | aggregate n: count(*)",
         "scan (k: i64 null, s: utf8 null) | filter k < 90 | group by k | aggregate a: min(s), b: max(s)",
