@@ -101,9 +101,9 @@ fn compare(fragment: &Fragment, rows: &[Vec<Scalar>], seed: u64, tally: &mut Tal
     Ok(())
 }
 
-/// What a device may answer: it evaluates the conjuncts in the order it likes, several at once if it likes.
+/// What a device may answer: it evaluates conjuncts, and what `and` joins in them, in the order it likes, several at once if it likes.
 struct Outcomes {
-    /// The result, if there is an order in which no row fails.
+    /// The result, if each row that fails in one conjunct is left out by another.
     result: Option<Vec<String>>,
     /// Whether a row fails if every conjunct is evaluated on all of them.
     may_fail: bool,
@@ -111,14 +111,29 @@ struct Outcomes {
 
 impl Outcomes {
     fn of(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Self, String> {
-        let mut result = None;
-        for filter in orders(&fragment.filter) {
-            result = result.or(attempt(&Fragment { filter, ..fragment.clone() }, rows)?);
-        }
+        let mut conjuncts = Vec::new();
+        fragment.filter.iter().for_each(|conjunct| split(conjunct, &mut conjuncts));
+        let filters: Vec<Fragment> = conjuncts.into_iter().map(|conjunct| filter(fragment, conjunct)).collect();
+        let left_out =
+            |row: &&Vec<Scalar>| filters.iter().any(|filter| evaluate(filter, &[row.to_vec()]).is_ok_and(|rows| rows.is_empty()));
+        let rest: Vec<Vec<Scalar>> = rows.iter().filter(|row| !left_out(row)).cloned().collect();
         let joined = fragment.filter.iter().cloned().reduce(|left, right| Expr::And(left.into(), right.into()));
         let at_once = Fragment { filter: Vec::from_iter(joined), ..fragment.clone() };
-        Ok(Self { may_fail: attempt(&at_once, rows)?.is_none(), result })
+        Ok(Self { result: attempt(fragment, &rest)?, may_fail: attempt(&at_once, rows)?.is_none() })
     }
+}
+
+/// Gathers what `and` joins.
+fn split<'a>(conjunct: &'a Expr, conjuncts: &mut Vec<&'a Expr>) {
+    match conjunct {
+        Expr::And(left, right) => [left, right].into_iter().for_each(|side| split(side, conjuncts)),
+        conjunct => conjuncts.push(conjunct),
+    }
+}
+
+/// One conjunct, and a row of nothing for each row that passes.
+fn filter(fragment: &Fragment, conjunct: &Expr) -> Fragment {
+    Fragment { columns: fragment.columns.clone(), filter: vec![conjunct.clone()], output: Output::Project(Vec::new()) }
 }
 
 /// `None` where a row fails.
@@ -128,20 +143,6 @@ fn attempt(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Strin
         Err(EvaluationError::Fault { .. }) => Ok(None),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// All orders of some conjuncts.
-fn orders(conjuncts: &[Expr]) -> Vec<Vec<Expr>> {
-    if conjuncts.is_empty() {
-        return vec![Vec::new()];
-    }
-    let mut orders = Vec::new();
-    for index in 0..conjuncts.len() {
-        let mut rest = conjuncts.to_vec();
-        let first = rest.remove(index);
-        orders.extend(self::orders(&rest).into_iter().map(|rest| [vec![first.clone()], rest].concat()));
-    }
-    orders
 }
 
 /// The plain way first, then both engines with batches and group tables of all sizes.

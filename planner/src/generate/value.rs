@@ -3,7 +3,7 @@
 use nearside_programs::{Scalar, ValueType};
 
 use super::random::Random;
-use crate::fragment::integer_range;
+use crate::fragment::{DECIMAL_DIGITS_MAX, integer_range};
 
 const TEXTS: &[&str] = &[
     "",
@@ -69,16 +69,18 @@ fn integer(random: &mut Random, value_type: ValueType) -> i128 {
     }
 }
 
-/// Mostly within the precision; sometimes at the ends of 64 bits, rarely of 128.
+/// At the ends of the type and of 64 bits; where the precision is 38, rarely at those of 128 bits, which have a digit more.
+///
+/// Other types get no value with more digits than they have: a cast that arrow-rs does not check would wrap it, where a program may fail.
 fn decimal(random: &mut Random, precision: u8) -> i128 {
     let max = 10_i128.pow(u32::from(precision)) - 1;
     let (narrow_min, narrow_max) = (i128::from(i64::MIN), i128::from(i64::MAX));
     match random.below(12) {
         0 => *random.pick(&[max, -max, max - 1]),
-        1 => *random.pick(&[narrow_max, narrow_min, narrow_max + 1, narrow_min - 1]),
-        2 if random.chance(1, 6) => *random.pick(&[i128::MAX, i128::MIN]),
+        1 => (*random.pick(&[narrow_max, narrow_min, narrow_max + 1, narrow_min - 1])).clamp(-max, max),
+        2 if precision == DECIMAL_DIGITS_MAX && random.chance(1, 6) => *random.pick(&[i128::MAX, i128::MIN]),
         3 => i128::from(random.next()) % (max + 1),
-        _ => random.below(1_000) as i128 - 300,
+        _ => random.below(max.min(1_000) as usize) as i128 - max.min(300),
     }
 }
 

@@ -97,7 +97,10 @@ impl<'a> Emitter<'a> {
             NumberKind::Parameter(slot) => self.parameter(*slot, number.value_type),
             NumberKind::Null => self.null(number.value_type),
             NumberKind::Arithmetic { op, left, right } => self.arithmetic(*op, left, right, number.value_type),
-            NumberKind::Scale { inner, factor, limit } => self.scale(inner, *factor, *limit),
+            NumberKind::Scale { inner, factor, limit } => {
+                let term = self.number(inner);
+                self.scale(term, inner.value_type, *factor, *limit)
+            }
             NumberKind::Fit(inner) => self.fit(inner, number.value_type),
             NumberKind::Same(inner) => self.number(inner),
             NumberKind::FloatFromInteger(inner) => self.convert(inner, F64_FROM_I64),
@@ -162,8 +165,10 @@ impl<'a> Emitter<'a> {
     }
 
     fn arithmetic(&mut self, op: ArithmeticOp, left: &Number, right: &Number, value_type: ValueType) -> Term {
-        let (l, r) = (self.number(left), self.number(right));
+        let ((l, left_faults), (r, right_faults)) = (self.operand(left), self.operand(right));
         let known = l.known.and(r.known, &mut self.rows);
+        left_faults.into_iter().for_each(|fault| self.fault(fault, r.known));
+        right_faults.into_iter().for_each(|fault| self.fault(fault, l.known));
         if self.is_wide(value_type) {
             let (l, r) = (l.extended(left.value_type, &mut self.rows), r.extended(right.value_type, &mut self.rows));
             let checked = match op {
@@ -182,6 +187,18 @@ impl<'a> Emitter<'a> {
             return Term::narrow(self.rows.call(helper, &[l.low, r.low]), known);
         }
         Term::narrow(self.wrapping(op, l.low, r.low, value_type), known)
+    }
+
+    /// An operand of arithmetic, apart from the faults of bringing it to the scale of the result: that is part of the operation, which does not
+    /// happen where the other operand is NULL.
+    fn operand(&mut self, number: &Number) -> (Term, Vec<Value>) {
+        let NumberKind::Scale { inner, factor, limit: None } = &number.kind else {
+            return (self.number(number), Vec::new());
+        };
+        let term = self.number(inner);
+        let outer = std::mem::take(&mut self.faults);
+        let term = self.scale(term, inner.value_type, *factor, None);
+        (term, std::mem::replace(&mut self.faults, outer))
     }
 
     /// Arithmetic at the width of an integer type; 64 bits for a decimal.
@@ -205,8 +222,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn scale(&mut self, inner: &Number, factor: i128, limit: Option<i128>) -> Term {
-        let term = self.number(inner);
+    fn scale(&mut self, term: Term, from: ValueType, factor: i128, limit: Option<i128>) -> Term {
         if self.narrow {
             let low = match i64::try_from(factor) {
                 Ok(1) => term.low,
@@ -219,7 +235,7 @@ impl<'a> Emitter<'a> {
             }
             return Term::narrow(low, term.known);
         }
-        let value = term.extended(inner.value_type, &mut self.rows);
+        let value = term.extended(from, &mut self.rows);
         let term = if factor == 1 {
             Term::wide(value, term.known)
         } else {
