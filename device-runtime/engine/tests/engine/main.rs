@@ -1,0 +1,11 @@
+//! Both engines against models that share nothing with them, and against each other.
+
+mod alu;
+mod calls;
+mod common;
+mod counting;
+mod differential;
+mod intrinsics;
+mod memory;
+mod traps;
+mod verifier;
