@@ -1,6 +1,6 @@
 //! The reference evaluator: row by row, slow, and short enough to be compared with DataFusion's sources line by line.
 //!
-//! [`evaluate`] says what a fragment means; the programs that [`crate::compile`] makes are tested against it. Groups come in the order of
+//! [`evaluate()`] says what a fragment means; the programs that [`crate::compile`] makes are tested against it. Groups come in the order of
 //! their first row. An error is what makes DataFusion fail the query where it evaluates that row. Not here: speed.
 
 mod aggregate;

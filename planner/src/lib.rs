@@ -1,7 +1,7 @@
 //! Fragments, and how they become programs.
 //!
 //! A [`Fragment`] is the part of a query that only filters, projects and aggregates one table. [`compile`] checks its types, lowers it to a `columnar`
-//! object and gathers its literals as parameters, or refuses it with a typed [`Refusal`]. [`evaluate`] is the slow reference
+//! object and gathers its literals as parameters, or refuses it with a typed [`Refusal`]. [`evaluate()`] is the slow reference
 //! that everything else is compared with. Nothing here knows DataFusion, Arrow or any transport.
 #![forbid(unsafe_code)]
 

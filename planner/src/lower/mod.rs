@@ -1,11 +1,11 @@
 //! Lowering: a fragment becomes a `columnar` object.
 //!
-//! [`compile`] resolves the expressions to [nodes](node) (casts explicit, literals in parameters, the unsupported refused), then writes one function for each
-//! conjunct and one for the output: [rows](rows) is the loop and where a computation stands in it, [emit] and [truth] say what is computed,
-//! [allocate] chooses registers, [write](mod@write) encodes. The code is branch-free but for skipping 64 rows, or a block of rows, of which none is selected.
-//! A function that touches decimals is written twice, the narrow one with its [proof].
+//! [`compile`] resolves the expressions to `node`s (casts explicit, literals in parameters, the unsupported refused), then writes one function for each
+//! conjunct and one for the output: `rows` is the loop and where a computation stands in it, `emit` and `truth` say what is computed,
+//! `allocate` chooses registers, `write` encodes. The code is branch-free but for skipping 64 rows, or a block of rows, of which none is selected.
+//! A function that touches decimals is written twice, the narrow one with its `proof`.
 //!
-//! Not here: what an expression means. That is [`evaluate`](crate::evaluate), and the tests compare the two.
+//! Not here: what an expression means. That is [`evaluate`](crate::evaluate()), and the tests compare the two.
 
 mod aggregate;
 mod allocate;

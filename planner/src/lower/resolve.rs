@@ -206,7 +206,13 @@ impl Resolver<'_> {
     }
 
     fn in_list(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
-        let found = match self.type_of(expr)? {
+        let value_type = self.type_of(expr)?;
+        let is_null = |item: &Scalar| matches!(item, Scalar::Null(_));
+        if list.iter().all(is_null) && !matches!(expr, Expr::Column(_)) {
+            // No comparison would be left to compute the operand, which may fail.
+            return Err(Refusal::Operator { operator: "IN of NULLs", value_type });
+        }
+        let found = match value_type {
             ValueType::Utf8 => self.in_texts(expr, list)?,
             ValueType::Bool => {
                 let one_of = |value: bool| list.contains(&Scalar::Bool(value)).then_some(value);
@@ -218,8 +224,7 @@ impl Resolver<'_> {
             }
             _ => self.in_numbers(expr, list)?,
         };
-        let has_null = list.iter().any(|item| matches!(item, Scalar::Null(_)));
-        Ok(if has_null { found.or(Truth::Constant(None)) } else { found })
+        Ok(if list.iter().any(is_null) { found.or(Truth::Constant(None)) } else { found })
     }
 
     fn in_texts(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
