@@ -2,7 +2,7 @@
 
 use nearside_programs::abi::helper;
 use nearside_programs::isa::{
-    AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, Slot, WideSource, Width, encode,
+    AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, Slot, WideSource, Width, decode, encode,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -21,7 +21,8 @@ fn generated_programs_run_alike() {
     for seed in first..first + setting("NEARSIDE_PROGRAMS", PROGRAMS) {
         let mut generator = Generator { random: StdRng::seed_from_u64(seed), slots: Vec::new() };
         generator.program();
-        println!("NEARSIDE_SEED={seed} NEARSIDE_PROGRAMS=1"); // shown if the test fails
+        // Shown if the test fails.
+        println!("NEARSIDE_SEED={seed} NEARSIDE_PROGRAMS=1\n{}", listing(&generator.slots));
         let program = Both::new(&generator.slots);
         for _ in 0..4 {
             let arguments = std::array::from_fn(|_| generator.value());
@@ -30,6 +31,11 @@ fn generated_programs_run_alike() {
         }
     }
     assert!(traps > 0, "no program trapped: the generator is too tame");
+}
+
+fn listing(slots: &[Slot]) -> String {
+    let line = |slot| decode(slots, slot).map_or(String::new(), |instruction| format!("{slot}: {instruction}\n"));
+    (0..slots.len()).map(line).collect()
 }
 
 /// Makes valid programs: a few functions of random instructions with forward and backward jumps, addresses mostly near regions.

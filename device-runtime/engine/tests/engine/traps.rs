@@ -38,6 +38,20 @@ fn unused_loads_trap() {
     assert_eq!(program.run([0; 5]), Err(load(0, 0)));
 }
 
+/// So does a store that changes nothing, or that the next one overwrites: a code generator likes to leave them out.
+#[test]
+fn useless_stores_trap() {
+    let store = |pc| Err(Trap::Memory { pc, operation: Operation::Store, address: READ_ONLY });
+    for size in ["u8", "u16", "u32", "u64"] {
+        let back = Both::text(&format!("r3 = *({size} *)(r1 + 0x0)\n*({size} *)(r1 + 0x0) = r3\nexit"));
+        assert_eq!(back.run([READ_ONLY.into(), 0, 0, 0, 0]), store(1), "{size}");
+        let twice = Both::text(&format!("*({size} *)(r1 + 0x0) = r2\n*({size} *)(r1 + 0x0) = r3\nexit"));
+        assert_eq!(twice.run([READ_ONLY.into(), 0, 0, 0, 0]), store(0), "{size}");
+        let atomic = Both::text(&format!("*({size} *)(r1 + 0x0) = r2\nlock *(u64 *)(r1 + 0x0) += r3\nexit"));
+        assert_eq!(atomic.run([READ_ONLY.into(), 0, 0, 0, 0]), store(0), "{size}");
+    }
+}
+
 /// Stores before a trap are done, stores after it are not.
 #[test]
 fn a_trap_stops_the_run_there() {

@@ -56,7 +56,7 @@ impl Translator<'_> {
         let address = self.address(base, offset);
         let native = self.native(address);
         let value = self.operand(Width::W64, src);
-        self.mark(pc, Operation::Store);
+        self.before_store(pc);
         match size {
             Size::B => self.builder.ins().istore8(CAGE, value, native, 0),
             Size::H => self.builder.ins().istore16(CAGE, value, native, 0),
@@ -68,8 +68,15 @@ impl Translator<'_> {
     /// Eight bytes to the cage.
     pub(super) fn store_double(&mut self, pc: usize, address: Value, value: Value) {
         let native = self.native(address);
-        self.mark(pc, Operation::Store);
+        self.before_store(pc);
         self.builder.ins().store(CAGE, value, native, 0);
+    }
+
+    fn before_store(&mut self, pc: usize) {
+        // Without this, a store of what was just loaded or stored there may be dropped, or make the earlier one be dropped. Memory
+        // would be the same, but a fault would be another instruction's, or nobody's.
+        self.builder.ins().sequence_point();
+        self.mark(pc, Operation::Store);
     }
 
     pub(super) fn atomic(&mut self, pc: usize, size: Size, op: AtomicOp, fetch: bool, address: Value, src: Reg) {
