@@ -7,9 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod columnar;
+mod config;
+mod embedded;
 pub mod error;
 pub mod ledger;
 mod media;
+mod pipeline;
+mod programs;
 pub mod request;
 
 use std::fmt::Debug;
@@ -22,6 +26,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
 
+pub use config::Config;
+pub use embedded::Embedded;
 pub use error::DeviceError;
 pub use ledger::Ledger;
 pub use request::{Description, Input, MorselId, ObjectSlice, Options, ProgramDigest, Request, RowGroups};

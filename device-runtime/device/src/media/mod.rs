@@ -40,15 +40,21 @@ pub(crate) enum Medium {
     Store(Arc<dyn ObjectStore>),
 }
 
-/// One version of an object, opened.
-#[derive(Debug)]
-pub(crate) struct Object {
+/// Names one version of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Version {
     /// As the request spells it.
     pub(crate) path: String,
     /// Bytes.
     pub(crate) size: u64,
-    /// Names the version.
+    /// Differs between versions, where the medium has such a thing.
     pub(crate) etag: Option<String>,
+}
+
+/// One version of an object, opened.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) version: Version,
     source: Source,
 }
 
@@ -85,22 +91,36 @@ impl Medium {
         match self {
             Self::Directory(directory) => {
                 let file = directory.open_file(path).map_err(|error| not_found(path, error))?;
-                let meta = file.meta;
-                Ok(Object { path: path.to_owned(), size: meta.size, etag: Some(meta.etag()), source: Source::File(file.file) })
+                let version = Version { path: path.to_owned(), size: file.meta.size, etag: Some(file.meta.etag()) };
+                Ok(Object { version, source: Source::File(file.file) })
             }
-            Self::Store(store) => open_in_store(store, path, runtime),
+            Self::Store(store) => {
+                let location = ObjectPath::parse(path).map_err(|error| not_found(path, error))?;
+                let meta = runtime.block_on(store.head(&location)).map_err(|error| match error {
+                    object_store::Error::NotFound { .. } => not_found(path, "no such object"),
+                    error => unreadable(path, error),
+                })?;
+                let version = Version { path: path.to_owned(), size: meta.size, etag: meta.e_tag };
+                Ok(Object { version, source: Source::Store { store: Arc::clone(store), location, runtime: runtime.clone() } })
+            }
         }
     }
-}
 
-fn open_in_store(store: &Arc<dyn ObjectStore>, path: &str, runtime: &Handle) -> Result<Object, DeviceError> {
-    let location = ObjectPath::parse(path).map_err(|error| not_found(path, error))?;
-    let meta = runtime.block_on(store.head(&location)).map_err(|error| match error {
-        object_store::Error::NotFound { .. } => not_found(path, "no such object"),
-        error => unreadable(path, error),
-    })?;
-    let source = Source::Store { store: Arc::clone(store), location, runtime: runtime.clone() };
-    Ok(Object { path: path.to_owned(), size: meta.size, etag: meta.e_tag, source })
+    /// Opens a version that was seen before, or fails with [`DeviceError::Changed`]: here for a file, at the first read for a store.
+    pub(crate) fn reopen(&self, version: &Version, runtime: &Handle) -> Result<Object, DeviceError> {
+        let path = &version.path;
+        match self {
+            Self::Directory(_) => {
+                let object = self.open(path, runtime)?;
+                if object.version == *version { Ok(object) } else { Err(changed(path, "it was replaced while it was read")) }
+            }
+            Self::Store(store) => {
+                let location = ObjectPath::parse(path).map_err(|error| not_found(path, error))?;
+                let source = Source::Store { store: Arc::clone(store), location, runtime: runtime.clone() };
+                Ok(Object { version: version.clone(), source })
+            }
+        }
+    }
 }
 
 impl Object {
@@ -110,14 +130,19 @@ impl Object {
     /// A range beyond the end, or a failing medium: [`DeviceError::BadObject`]. Another version by now:
     /// [`DeviceError::Changed`].
     pub(crate) fn read(&self, ranges: &[Range<u64>]) -> Result<(Vec<Bytes>, u64), DeviceError> {
-        if let Some(range) = ranges.iter().find(|range| range.start > range.end || range.end > self.size) {
-            let reason = format!("needs bytes {} to {} of {}: truncated or corrupt", range.start, range.end, self.size);
-            return Err(unreadable(&self.path, reason));
+        if let Some(range) = ranges.iter().find(|range| range.start > range.end || range.end > self.version.size) {
+            let reason = format!("needs bytes {} to {} of {}: truncated or corrupt", range.start, range.end, self.version.size);
+            return Err(unreadable(&self.version.path, reason));
         }
         let merged = merge(ranges, self.gap_max());
         let parts = self.read_merged(&merged)?;
         let read = merged.iter().map(|range| range.end - range.start).sum();
         Ok((ranges.iter().map(|range| cut(&merged, &parts, range)).collect(), read))
+    }
+
+    /// Whether reading waits for a network rather than for this machine.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.source, Source::Store { .. })
     }
 
     fn gap_max(&self) -> u64 {
@@ -133,7 +158,7 @@ impl Object {
                 .iter()
                 .map(|range| directory::read(file, range))
                 .collect::<Result<_, _>>()
-                .map_err(|error| unreadable(&self.path, error)),
+                .map_err(|error| unreadable(&self.version.path, error)),
             Source::Store { store, location, runtime } => {
                 let requests = ranges.iter().map(|range| self.read_from_store(store, location, range.clone()));
                 runtime.block_on(futures::stream::iter(requests).buffered(STORE_REQUESTS_MAX).try_collect())
@@ -148,14 +173,14 @@ impl Object {
         range: Range<u64>,
     ) -> Result<Bytes, DeviceError> {
         let len = range.end - range.start;
-        let options = GetOptions { if_match: self.etag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let options = GetOptions { if_match: self.version.etag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let bytes = async { store.get_opts(location, options).await?.bytes().await }.await.map_err(|error| match error {
-            object_store::Error::Precondition { .. } => changed(&self.path, "its ETag differs"),
-            object_store::Error::NotFound { .. } => changed(&self.path, "it is gone"),
-            error => unreadable(&self.path, error),
+            object_store::Error::Precondition { .. } => changed(&self.version.path, "its ETag differs"),
+            object_store::Error::NotFound { .. } => changed(&self.version.path, "it is gone"),
+            error => unreadable(&self.version.path, error),
         })?;
         if bytes.len() as u64 != len {
-            return Err(unreadable(&self.path, format!("the store sent {} bytes of {len}", bytes.len())));
+            return Err(unreadable(&self.version.path, format!("the store sent {} bytes of {len}", bytes.len())));
         }
         Ok(bytes)
     }

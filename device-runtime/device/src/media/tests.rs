@@ -56,8 +56,8 @@ fn nothing_leads_out_of_the_root() {
             other => panic!("{path}: {other:?}"),
         }
     }
-    assert_eq!(open(&root, "a/inside").unwrap().size, 10);
-    assert_eq!(open(&root, "a/loop/loop/two").unwrap().size, 3);
+    assert_eq!(open(&root, "a/inside").unwrap().version.size, 10);
+    assert_eq!(open(&root, "a/loop/loop/two").unwrap().version.size, 3);
 }
 
 /// A FIFO is refused at once; opening it for reading would wait for a writer.

@@ -1,0 +1,166 @@
+//! A worker at its work: takes lanes, runs their morsels, sends what comes of them.
+
+use std::ops::Range;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use bytes::Bytes;
+use nearside_programs::manifest::Output;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::cores::Core;
+use super::decode::Fetch;
+use super::plan::MorselPlan;
+use super::run::{Run, Tally};
+use super::size::{batch_bytes, compact_views};
+use super::{Halt, morsel};
+use crate::Event;
+use crate::columnar::Worker;
+use crate::error::DeviceError;
+use crate::ledger;
+use crate::media::Object;
+use crate::request::MorselId;
+
+/// Where events go.
+pub(super) type Events = mpsc::Sender<Result<Event, DeviceError>>;
+
+/// One thread of an execution.
+pub(super) struct LaneWorker<'r> {
+    pub(super) run: &'r Run,
+    pub(super) worker: Worker,
+    pub(super) tally: Tally,
+    /// The worker has seen rows of a lane.
+    used: bool,
+    core: Option<Core<'r>>,
+    events: Events,
+    /// What the batches on their way come from.
+    morsels: Vec<MorselId>,
+    /// Rows that may still be sent.
+    rows_left: Option<u64>,
+}
+
+impl<'r> LaneWorker<'r> {
+    pub(super) fn new(run: &'r Run, worker: Worker, events: Events) -> Self {
+        // An aggregate's limit is its caller's business.
+        let rows_left = run.job.options.limit.filter(|_| run.job.projects());
+        Self { run, worker, tally: Tally::default(), used: false, core: None, events, morsels: Vec::new(), rows_left }
+    }
+
+    /// Runs all morsels of a lane and sends their rows.
+    pub(super) fn run_lane(&mut self, lane: &[MorselPlan]) -> Result<(), Halt> {
+        self.morsels = lane.iter().map(|morsel| morsel.id).collect();
+        self.take_core();
+        self.renew_worker()?;
+        for plan in lane {
+            // Between morsels others may have their turn.
+            self.without_core(|_| ());
+            let mut record = plan.record();
+            let result = morsel::run(self, plan, &mut record);
+            self.count(Some(&mut record));
+            self.tally.morsels.push(record);
+            result?;
+        }
+        if !self.run.job.projects()
+            && let Some(batch) = self.worker.finish()?
+        {
+            self.send_batch(batch)?;
+        }
+        self.count(None);
+        match self.morsels.is_empty() {
+            true => Ok(()),
+            false => self.send(Event::MorselsDone(self.morsels.clone())),
+        }
+    }
+
+    /// Projects or aggregates a batch.
+    pub(super) fn main(&mut self, columns: &[Option<ArrayRef>], rows: usize, selected: Option<&BooleanBuffer>) -> Result<(), Halt> {
+        if matches!(self.run.job.program.manifest().output, Output::Project(_)) {
+            let batch = self.worker.project(columns, rows, selected)?;
+            return self.send_batch(batch);
+        }
+        let mut full = Vec::new();
+        self.worker.aggregate(columns, rows, selected, &mut |partials| full.push(partials))?;
+        full.into_iter().try_for_each(|partials| self.send_batch(partials))
+    }
+
+    /// Stops a worker whose work is of no more use.
+    pub(super) fn check(&self) -> Result<(), Halt> {
+        if self.events.is_closed() || self.run.has_failed() { Err(Halt::Enough) } else { Ok(()) }
+    }
+
+    /// A worker whose counts do not depend on lanes it ran before: group tables grow, and what they have grown to stays.
+    fn renew_worker(&mut self) -> Result<(), Halt> {
+        if std::mem::replace(&mut self.used, true) && !self.run.job.projects() {
+            self.worker = self.run.job.worker()?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, record: Option<&mut ledger::Morsel>) {
+        let counters = self.worker.take_counters();
+        self.tally.timing.bytecode_ns += counters.bytecode_ns;
+        self.tally.timing.helper_ns += counters.helper_ns;
+        self.tally.timing.assemble_ns += counters.assemble_ns;
+        self.tally.count_blocks(&self.worker.take_blocks());
+        if let Some(record) = record {
+            record.calls += counters.calls;
+            record.narrow_calls += counters.narrow_calls;
+            record.helper_calls += counters.helper_calls;
+            record.fuel += counters.fuel;
+        }
+    }
+
+    fn send_batch(&mut self, batch: RecordBatch) -> Result<(), Halt> {
+        let rows = batch.num_rows() as u64;
+        let batch = match self.rows_left {
+            Some(left) if left < rows => batch.slice(0, left as usize),
+            _ => batch,
+        };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = compact_views(batch);
+        self.tally.returned_rows += batch.num_rows() as u64;
+        self.tally.returned_bytes += batch_bytes(&batch);
+        self.send(Event::Batch { morsels: self.morsels.clone(), batch })?;
+        match &mut self.rows_left {
+            Some(left) if *left <= rows => Err(Halt::Enough),
+            Some(left) => {
+                *left -= rows;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, event: Event) -> Result<(), Halt> {
+        match self.events.try_send(Ok(event)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Halt::Enough),
+            Err(TrySendError::Full(event)) => {
+                self.without_core(|lane| lane.events.blocking_send(event)).map_err(|_| Halt::Enough)
+            }
+        }
+    }
+
+    fn take_core(&mut self) {
+        if self.core.is_none() {
+            self.core = Some(self.run.job.environment.cores.enter());
+        }
+    }
+
+    /// Waits without keeping others from computing.
+    fn without_core<T>(&mut self, wait: impl FnOnce(&Self) -> T) -> T {
+        self.core = None;
+        let result = wait(self);
+        self.take_core();
+        result
+    }
+}
+
+impl Fetch for LaneWorker<'_> {
+    fn fetch(&mut self, object: &Object, ranges: &[Range<u64>]) -> Result<(Vec<Bytes>, u64), DeviceError> {
+        if object.is_remote() { self.without_core(|_| object.read(ranges)) } else { object.read(ranges) }
+    }
+}
