@@ -72,6 +72,8 @@ fn refusals() {
     );
     check("scan (k: i64) | group by k | aggregate n: count(*)", "the device has no helper `group_ids`");
     check("scan (x: f64) | emit x: x + x", "the device has no helper `f64_add`");
+    check("scan (x: decimal(10,4)) | emit y: x * x", "the device has no helper `i128_mul`");
+    check("scan (x: i32) | emit y: cast(x as decimal(12,2))", "the device has no helper `i128_mul`");
     let many: Vec<String> = (0..40).map(|item| item.to_string()).collect();
     let in_list = format!("scan (k: i64) | filter k in ({}) | emit k", many.join(", "));
     check(&in_list, "too complex: 40 items of an IN list, 32 are the limit");
@@ -91,5 +93,38 @@ fn sums_of_decimals_exceed_64_bits() {
         let mut device = Device::new(&compiled, options);
         assert_eq!(device.run(&fragment, &rows).unwrap(), expected);
         assert_eq!(device.counters.narrow_calls > 0, narrow);
+    }
+}
+
+/// More addresses and literals than a frame has room for: then they are loaded where they are used.
+#[test]
+fn many_aggregates() {
+    let columns = "scan (k: i64 null, d: decimal(15,2) null, g: i32, s: utf8 null)";
+    let sums: Vec<String> = (0..80).map(|item| format!("a{item}: sum(k + {item})")).collect();
+    let decimals: Vec<String> = (0..30)
+        .map(|item| format!("d{item}: sum(d * {item}.50d(15,2)) filter (where s like '%{item}%' and k > {item})"))
+        .collect();
+    let rows: Vec<Vec<Scalar>> = (0..300)
+        .map(|row: i64| {
+            let null = |value: Scalar, every| if row % every == 0 { Scalar::Null(value.value_type()) } else { value };
+            let k = Scalar::Int(ValueType::Int64, i128::from(row * 7919 % 101));
+            vec![
+                null(k, 5),
+                null(decimal(i128::from(row) * 1_000_003 - 77_777), 7),
+                Scalar::Int(ValueType::Int32, i128::from(row % 3)),
+                null(Scalar::Utf8(row.to_string()), 11),
+            ]
+        })
+        .collect();
+    for group in ["", "| group by g "] {
+        for aggregates in [&sums, &decimals] {
+            let fragment = fragment(&format!("{columns} | filter k > 3 {group}| aggregate {}", aggregates.join(", ")));
+            let compiled = compile(&fragment, &Capabilities::all()).unwrap();
+            for narrow in [false, true] {
+                let options = Options { backend: Backend::Jit, batch_rows: 100, groups_max: 3, narrow };
+                let given = Device::new(&compiled, options).run(&fragment, &rows);
+                assert_eq!(given, Some(evaluate(&fragment, &rows).unwrap()), "{fragment}");
+            }
+        }
     }
 }

@@ -58,8 +58,8 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub(super) fn new(columns: &'a [Column], narrow: bool, unroll: u32) -> Self {
-        Self { rows: Rows::new(unroll), narrow, columns, faults: Vec::new(), visits: 0 }
+    pub(super) fn new(columns: &'a [Column], narrow: bool, rows: Rows) -> Self {
+        Self { rows, narrow, columns, faults: Vec::new(), visits: 0 }
     }
 
     /// Counts a node; `false` once there were too many.
@@ -142,13 +142,13 @@ impl<'a> Emitter<'a> {
         let name = &self.columns[column as usize].name;
         if self.is_wide(value_type) {
             let (base, offset) = self.rows.column_element(column, 16);
-            let low = self.rows.load_noted(Size::D, false, (base, offset), || name.clone());
-            let high = self.rows.load(Size::D, false, base, offset + 8);
+            let low = self.rows.load_element(Size::D, false, (base, offset), || name.clone());
+            let high = self.rows.load_element(Size::D, false, (base, offset + 8), String::new);
             return Term::wide(Wide { low, high }, known);
         }
         let (size, signed) = layout(value_type);
         let element = self.rows.column_element(column, size.bytes());
-        Term::narrow(self.rows.load_noted(size, signed, element, || name.clone()), known)
+        Term::narrow(self.rows.load_element(size, signed, element, || name.clone()), known)
     }
 
     fn parameter(&mut self, slot: u32, value_type: ValueType) -> Term {

@@ -4,11 +4,12 @@ use nearside_programs::Builder;
 use nearside_programs::abi::columnar::{BITMAP_LEN, SCRATCH, SELECTION};
 use nearside_programs::isa::{AluOp, JumpOp, Size};
 
+use super::allocate::{Homes, allocate};
 use super::bits::Bits;
 use super::emit::Emitter;
 use super::machine::{Argument, Mark, Op, Source, Value};
 use super::resolve::TextCall;
-use super::rows::Place;
+use super::rows::{Hoisting, Place, Rows};
 use super::write::write;
 use crate::fragment::Column;
 use crate::refusal::Refusal;
@@ -40,6 +41,7 @@ pub(super) struct Signature<'a> {
 }
 
 /// Appends the function `name`, made by `lower`: once to see how long a row is, and again with as many rows in the inner loop as that allows.
+/// What needs too much stack is tried once more with nothing hoisted.
 pub(super) fn append(
     builder: &mut Builder,
     name: &str,
@@ -47,18 +49,31 @@ pub(super) fn append(
     signature: Signature<'_>,
     lower: impl Fn(&mut Body<'_>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let once = Body::lowered(signature, 1, &lower)?;
+    let once = Body::lowered(signature, Rows::new(1, Hoisting::Loop), &lower)?;
     let unroll = unroll_for(once.row_len);
-    let best = if unroll == 1 { once } else { Body::lowered(signature, unroll, &lower)? };
+    let many = if unroll == 1 { once } else { Body::lowered(signature, Rows::new(unroll, Hoisting::Loop), &lower)? };
+    let (code, homes) = many.allocated().or_else(|refusal| match refusal {
+        Refusal::TooComplex { .. } => Body::lowered(signature, Rows::new(1, Hoisting::Nothing), &lower)?.allocated(),
+        refusal => Err(refusal),
+    })?;
     builder.note(note);
-    write(builder, name, &best.code, best.value_count, best.temporary_len)
+    write(builder, name, &code, homes);
+    Ok(())
 }
 
+/// A function whose values have no homes yet.
 struct Lowered {
     code: Vec<Op>,
     value_count: usize,
     temporary_len: usize,
     row_len: usize,
+}
+
+impl Lowered {
+    fn allocated(self) -> Result<(Vec<Op>, Homes), Refusal> {
+        let homes = allocate(&self.code, self.value_count, self.temporary_len)?;
+        Ok((self.code, homes))
+    }
 }
 
 fn unroll_for(row_len: usize) -> u32 {
@@ -69,10 +84,10 @@ fn unroll_for(row_len: usize) -> u32 {
 impl<'a> Body<'a> {
     fn lowered(
         signature: Signature<'a>,
-        unroll: u32,
+        rows: Rows,
         lower: impl Fn(&mut Body<'_>) -> Result<(), Refusal>,
     ) -> Result<Lowered, Refusal> {
-        let mut emitter = Emitter::new(signature.columns, signature.narrow, unroll);
+        let mut emitter = Emitter::new(signature.columns, signature.narrow, rows);
         let (word_skip, block_skip) = (emitter.rows.mark(), emitter.rows.mark());
         let mut body = Body { emitter, word_skip, block_skip, fault: None };
         body.call_text_helpers(signature.texts);
@@ -127,6 +142,7 @@ impl<'a> Body<'a> {
                 break;
             }
         }
+        self.emitter.rows.leave_lanes();
         Ok(())
     }
 
@@ -187,11 +203,14 @@ impl BitmapWriter {
 
     /// Takes a row's bit; to be called for every row of the block.
     pub(super) fn row(&mut self, bits: Bits, body: &mut Body<'_>) {
-        self.bits = bits;
-        let Bits::Where { row: Some(row), .. } = bits else {
+        let rows = &mut body.emitter.rows;
+        self.bits = match bits {
+            Bits::Where { word: Some(_), .. } if !rows.has_whole_words() => Bits::row(bits.bit(rows)),
+            bits => bits,
+        };
+        let Bits::Where { row: Some(row), .. } = self.bits else {
             return;
         };
-        let rows = &mut body.emitter.rows;
         let (word, block) = *self.gathered.get_or_insert_with(|| {
             let (word, block) = (rows.fresh(Place::WordEnd), rows.fresh(Place::Row));
             rows.push(Place::Word, Op::Move { dst: word, src: 0.into() });

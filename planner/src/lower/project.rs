@@ -9,7 +9,7 @@ use super::emit::layout;
 use super::function::{BitmapWriter, Body};
 use super::machine::{Op, Value};
 use super::node::{Number, Truth};
-use super::rows::Place;
+use super::rows::{Place, Rows};
 use crate::refusal::Refusal;
 
 /// A computed column.
@@ -61,7 +61,7 @@ fn body_of_loop(body: &mut Body<'_>, outputs: &[Computed]) -> Result<(), Refusal
 
 /// Where a computed column goes.
 struct Writer {
-    values: Value,
+    index: u32,
     /// The values of a boolean column.
     truth: Option<BitmapWriter>,
     validity: Option<BitmapWriter>,
@@ -69,16 +69,13 @@ struct Writer {
 
 impl Writer {
     fn new(index: u32, output: &Computed, body: &mut Body<'_>) -> Self {
-        let rows = &mut body.emitter.rows;
-        let outputs = rows.field(OUTPUTS);
-        let at = i64::from(index) * i64::from(COLUMN_LEN);
-        let (base, offset) = rows.element(outputs, at);
-        let values = rows.load(Size::W, false, base, offset);
-        let (base, offset) = rows.element(outputs, at + i64::from(COLUMN_VALIDITY));
-        let validity = rows.load(Size::W, false, base, offset);
-        let truth = matches!(output.value, ComputedValue::Truth(_)).then(|| BitmapWriter::new(values, body));
-        let validity = output.nullable.then(|| BitmapWriter::new(validity, body));
-        Self { values, truth, validity }
+        let mut bitmap = |field: i16| {
+            let bitmap = output_address(index, field, &mut body.emitter.rows);
+            BitmapWriter::new(bitmap, body)
+        };
+        let truth = matches!(output.value, ComputedValue::Truth(_)).then(|| bitmap(0));
+        let validity = output.nullable.then(|| bitmap(COLUMN_VALIDITY));
+        Self { index, truth, validity }
     }
 
     fn row(&mut self, output: &Computed, body: &mut Body<'_>) {
@@ -100,14 +97,15 @@ impl Writer {
     fn number(&mut self, number: &Number, body: &mut Body<'_>) -> Bits {
         let term = body.emitter.number(number);
         let rows = &mut body.emitter.rows;
+        let values = output_address(self.index, 0, rows);
         if matches!(number.value_type, ValueType::Decimal128 { .. }) {
             let wide = term.extended(number.value_type, rows);
-            let (base, offset) = rows.row_element(self.values, 16);
+            let (base, offset) = rows.row_element(values, 16);
             rows.push(Place::Row, Op::Store { size: Size::D, base, offset, src: wide.low.into() });
             rows.push(Place::Row, Op::Store { size: Size::D, base, offset: offset + 8, src: wide.high.into() });
         } else {
             let (size, _) = layout(number.value_type);
-            let (base, offset) = rows.row_element(self.values, size.bytes());
+            let (base, offset) = rows.row_element(values, size.bytes());
             rows.push(Place::Row, Op::Store { size, base, offset, src: term.low.into() });
         }
         term.known
@@ -118,4 +116,11 @@ impl Writer {
             writer.finish(Bits::ALWAYS, body);
         }
     }
+}
+
+/// What a field of a computed column's element of the context's array names.
+fn output_address(index: u32, field: i16, rows: &mut Rows) -> Value {
+    let outputs = rows.field(OUTPUTS);
+    let (base, offset) = rows.element(outputs, i64::from(index) * i64::from(COLUMN_LEN) + i64::from(field));
+    rows.load(Size::W, false, base, offset)
 }

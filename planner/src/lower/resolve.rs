@@ -1,7 +1,7 @@
 //! Expressions to [nodes](super::node): casts and rescales made explicit, literals moved to parameters, the unsupported refused.
 
 use nearside_programs::abi::helper::{
-    F64_ADD, F64_FROM_F32, F64_FROM_I64, F64_MUL, F64_SUB, TEXT_COMPARE, TEXT_COMPARE_COLUMNS, TEXT_IN, TEXT_LIKE,
+    F64_ADD, F64_FROM_F32, F64_FROM_I64, F64_MUL, F64_SUB, I128_MUL, TEXT_COMPARE, TEXT_COMPARE_COLUMNS, TEXT_IN, TEXT_LIKE,
 };
 use nearside_programs::{Parameters, Scalar, ValueType};
 
@@ -264,9 +264,10 @@ impl Resolver<'_> {
     fn arithmetic(&mut self, op: ArithmeticOp, left: &Expr, right: &Expr, value_type: ValueType) -> Result<Number, Refusal> {
         let (mut left, mut right) = (self.number(left)?, self.number(right)?);
         match value_type {
-            ValueType::Decimal128 { scale, .. } if op != ArithmeticOp::Mul => {
-                left = rescaled(left, scale);
-                right = rescaled(right, scale);
+            ValueType::Decimal128 { .. } if op == ArithmeticOp::Mul => self.capabilities.need(I128_MUL)?,
+            ValueType::Decimal128 { scale, .. } => {
+                left = self.rescaled(left, scale)?;
+                right = self.rescaled(right, scale)?;
             }
             ValueType::Float64 => self.capabilities.need(match op {
                 ArithmeticOp::Add => F64_ADD,
@@ -279,22 +280,51 @@ impl Resolver<'_> {
         Ok(Number { kind: NumberKind::Arithmetic { op, left: Box::new(left), right: Box::new(right) }, value_type })
     }
 
+    /// An operand of decimal `+` or `-` at the result's scale, unchecked but for 128 bits.
+    fn rescaled(&self, number: Number, to_scale: i8) -> Result<Number, Refusal> {
+        let ValueType::Decimal128 { precision, scale } = number.value_type else {
+            return Ok(number);
+        };
+        let exponent = u32::from(to_scale.abs_diff(scale));
+        if exponent == 0 {
+            return Ok(number);
+        }
+        self.capabilities.need(I128_MUL)?;
+        let value_type = ValueType::Decimal128 { precision, scale: to_scale };
+        Ok(Number { kind: NumberKind::Scale { inner: Box::new(number), factor: 10i128.pow(exponent), limit: None }, value_type })
+    }
+
+    /// A cast to a decimal that multiplies a number of at most `digits` digits by `10^exponent`.
+    fn scaled(&self, inner: Number, exponent: i16, digits: i16, to: ValueType) -> Result<Number, Refusal> {
+        let refused = Refusal::Cast { from: inner.value_type, to };
+        let ValueType::Decimal128 { precision, .. } = to else {
+            return Err(refused);
+        };
+        // Fewer digits after the point would take a division with rounding.
+        let Some(power) = u32::try_from(exponent).ok().and_then(|exponent| 10i128.checked_pow(exponent)) else {
+            return Err(refused);
+        };
+        if power != 1 {
+            self.capabilities.need(I128_MUL)?;
+        }
+        let never_fails = digits + exponent <= i16::from(precision);
+        let limit = (!never_fails).then(|| 10i128.pow(u32::from(precision)) - 1);
+        Ok(Number { kind: NumberKind::Scale { inner: Box::new(inner), factor: power, limit }, value_type: to })
+    }
+
     fn cast(&mut self, expr: &Expr, to: ValueType) -> Result<Number, Refusal> {
         let inner = self.number(expr)?;
         let from = inner.value_type;
         let refused = Refusal::Cast { from, to };
         let kind = match (from, to) {
             _ if from == to => return Ok(inner),
-            (ValueType::Decimal128 { precision, scale }, ValueType::Decimal128 { precision: digits, scale: to_scale }) => {
-                if to_scale < scale {
-                    return Err(refused);
-                }
-                return scaled(inner, i16::from(to_scale) - i16::from(scale), i16::from(precision), digits, to).ok_or(refused);
+            (ValueType::Decimal128 { precision, scale }, ValueType::Decimal128 { scale: to_scale, .. }) => {
+                return self.scaled(inner, i16::from(to_scale) - i16::from(scale), i16::from(precision), to);
             }
-            (_, ValueType::Decimal128 { precision, scale }) if from.is_integer() => {
+            (_, ValueType::Decimal128 { scale, .. }) if from.is_integer() => {
                 // arrow-rs always checks the digits; a type whose every value passes needs no code for it.
                 let digits = integer_range(from).map_or(0, |range| digits(*range.end())) as i16;
-                return scaled(inner, i16::from(scale), digits, precision, to).ok_or(refused);
+                return self.scaled(inner, i16::from(scale), digits, to);
             }
             _ if from.is_integer() && to.is_integer() => {
                 let (from, to) = (integer_range(from), integer_range(to));
@@ -314,30 +344,6 @@ impl Resolver<'_> {
         };
         Ok(Number { kind, value_type: to })
     }
-}
-
-/// An operand of decimal `+` or `-` at the result's scale, unchecked but for 128 bits.
-fn rescaled(number: Number, to_scale: i8) -> Number {
-    let ValueType::Decimal128 { precision, scale } = number.value_type else {
-        return number;
-    };
-    let exponent = u32::from(to_scale.abs_diff(scale));
-    if exponent == 0 {
-        return number;
-    }
-    let value_type = ValueType::Decimal128 { precision, scale: to_scale };
-    Number { kind: NumberKind::Scale { inner: Box::new(number), factor: 10i128.pow(exponent), limit: None }, value_type }
-}
-
-/// A cast to a decimal of `digits` digits that multiplies by `10^exponent`; `None` where programs cannot do it.
-fn scaled(inner: Number, exponent: i16, from_digits: i16, digits: u8, to: ValueType) -> Option<Number> {
-    let exponent_unsigned = u32::try_from(exponent).ok().filter(|exponent| *exponent <= 38)?;
-    let never_fails = from_digits + exponent <= i16::from(digits);
-    let limit = (!never_fails).then(|| 10i128.pow(u32::from(digits)) - 1);
-    Some(Number {
-        kind: NumberKind::Scale { inner: Box::new(inner), factor: 10i128.pow(exponent_unsigned), limit },
-        value_type: to,
-    })
 }
 
 fn digits(value: i128) -> u32 {

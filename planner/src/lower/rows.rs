@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 
-use nearside_programs::abi::columnar::{COLUMN_LEN, COLUMN_VALIDITY, COLUMNS, PARAMETERS};
+use nearside_programs::abi::columnar::{BITMAP_LEN, COLUMN_LEN, COLUMN_VALIDITY, COLUMNS, PARAMETERS, SCRATCH};
 use nearside_programs::isa::{AluOp, JumpOp, Size, Width};
 
 use super::machine::{Argument, Mark, Op, Source, Value};
@@ -31,6 +31,15 @@ pub(super) enum Place {
     WordEnd,
     /// After the loop.
     BatchEnd,
+}
+
+/// What is done with computations that do not depend on the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hoisting {
+    /// Outside of the rows: each takes a register or eight bytes of stack for the whole loop.
+    Loop,
+    /// Once a row, for functions that would need more stack than there is.
+    Nothing,
 }
 
 /// A computation without effect: same operands, same value.
@@ -71,6 +80,10 @@ pub(super) struct Rows {
     word_row: Value,
     /// First row of the block.
     row: Value,
+    /// Where a computation stands that rows ask for, but that does not depend on the row.
+    hoisting: Hoisting,
+    /// Whether rows are being written.
+    in_rows: bool,
     /// Bytes of temporaries at the frame's end.
     temporary_len: usize,
     row_len: usize,
@@ -81,7 +94,7 @@ const WIDE_TEMPORARIES: usize = 48;
 
 impl Rows {
     /// A function that begins; `unroll` divides 64.
-    pub(super) fn new(unroll: u32) -> Self {
+    pub(super) fn new(unroll: u32, hoisting: Hoisting) -> Self {
         let mut rows = Self {
             before: Vec::new(),
             sections: Default::default(),
@@ -94,6 +107,8 @@ impl Rows {
             context: Value(0),
             word_row: Value(0),
             row: Value(0),
+            hoisting,
+            in_rows: false,
             temporary_len: 0,
             row_len: 0,
         };
@@ -147,9 +162,26 @@ impl Rows {
     /// Goes on to a row of the block; what was known of another row is forgotten.
     pub(super) fn enter_lane(&mut self, lane: u32) {
         self.lane = lane;
+        self.in_rows = true;
+        self.forget(Place::Row);
+    }
+
+    /// What follows is no row's; what was known inside the loop over blocks is forgotten.
+    pub(super) fn leave_lanes(&mut self) {
+        self.in_rows = false;
+        self.forget(Place::Block);
+    }
+
+    /// Forgets what is known from `place` inwards.
+    fn forget(&mut self, place: Place) {
         let places = &self.places;
-        self.known.retain(|_, value| places[value.0 as usize] < Place::Row);
-        self.products.retain(|_, product| places[product.low.0 as usize] < Place::Row);
+        self.known.retain(|_, value| places[value.0 as usize] < place);
+        self.products.retain(|_, product| places[product.low.0 as usize] < place);
+    }
+
+    /// Whether what rows ask for of a whole word is known to the whole word, and may be used after its rows.
+    pub(super) fn has_whole_words(&self) -> bool {
+        self.hoisting == Hoisting::Loop
     }
 
     pub(super) fn lane(&self) -> u32 {
@@ -195,15 +227,15 @@ impl Rows {
         self.pure(Pure::Load(size, signed && size != Size::D, base, offset))
     }
 
-    /// The same, with a remark.
-    pub(super) fn load_noted(
+    /// The same, of one row's element: as late as the row itself, however early its address is known, so that it does not wait in a register.
+    pub(super) fn load_element(
         &mut self,
         size: Size,
         signed: bool,
         (base, offset): (Value, i16),
         note: impl FnOnce() -> String,
     ) -> Value {
-        self.noted(Pure::Load(size, signed && size != Size::D, base, offset), note)
+        self.pure_from(Place::Row, Pure::Load(size, signed && size != Size::D, base, offset), note)
     }
 
     /// A helper that is a function of its arguments.
@@ -248,8 +280,8 @@ impl Rows {
     /// Low (`half` 0) or high (1) 64 bits of a parameter slot.
     pub(super) fn parameter(&mut self, slot: u32, half: i64) -> Value {
         let parameters = self.field(PARAMETERS);
-        let element = self.element(parameters, i64::from(slot) * 16 + half * 8);
-        self.load_noted(Size::D, false, element, || format!("parameter {slot}"))
+        let (base, offset) = self.element(parameters, i64::from(slot) * 16 + half * 8);
+        self.pure_from(Place::Batch, Pure::Load(Size::D, false, base, offset), || format!("parameter {slot}"))
     }
 
     /// Address of an element of a column's values in this row, as base and offset.
@@ -262,18 +294,26 @@ impl Rows {
 
     /// The 64 bits of a column's validity bitmap for this word.
     pub(super) fn column_validity(&mut self, column: u32) -> Value {
-        let columns = self.field(COLUMNS);
-        let (base, offset) = self.element(columns, i64::from(column) * i64::from(COLUMN_LEN) + i64::from(COLUMN_VALIDITY));
-        let validity = self.load(Size::W, false, base, offset);
-        self.bitmap_word(validity, 0)
+        self.column_word(column, i64::from(COLUMN_VALIDITY))
     }
 
     /// The 64 bits of a boolean column for this word.
     pub(super) fn column_bits(&mut self, column: u32) -> Value {
+        self.column_word(column, 0)
+    }
+
+    /// This word of the bitmap whose address is `field` bytes into the column's element of the context's array.
+    fn column_word(&mut self, column: u32, field: i64) -> Value {
         let columns = self.field(COLUMNS);
-        let (base, offset) = self.element(columns, i64::from(column) * i64::from(COLUMN_LEN));
-        let values = self.load(Size::W, false, base, offset);
-        self.bitmap_word(values, 0)
+        let (base, offset) = self.element(columns, i64::from(column) * i64::from(COLUMN_LEN) + field);
+        let bitmap = self.load(Size::W, false, base, offset);
+        self.bitmap_word(bitmap, 0)
+    }
+
+    /// This word of the scratch bitmap of that index.
+    pub(super) fn scratch_bits(&mut self, index: u32) -> Value {
+        let scratch = self.field(SCRATCH);
+        self.bitmap_word(scratch, i64::from(index) * i64::from(BITMAP_LEN))
     }
 
     /// Address of this row's element in an array of `width` bytes each.
@@ -309,14 +349,17 @@ impl Rows {
     /// This row's bit of a word, 0 or 1.
     pub(super) fn bit(&mut self, word: Value) -> Value {
         let block = self.binary(AluOp::Rsh, word, self.row);
-        let bit = if self.lane == 0 { block } else { self.binary(AluOp::Rsh, block, self.lane as i32) };
-        self.binary(AluOp::And, bit, 1)
+        let bit = match self.lane {
+            0 => block,
+            lane => self.binary_in_row(AluOp::Rsh, block, lane as i32),
+        };
+        self.binary_in_row(AluOp::And, bit, 1)
     }
 
     /// This row's bit of a word in every bit: 0 or -1.
     pub(super) fn bit_mask(&mut self, word: Value) -> Value {
         let block = self.binary(AluOp::Rsh, word, self.row);
-        let top = self.binary(AluOp::Lsh, block, 63 - self.lane as i32);
+        let top = self.binary_in_row(AluOp::Lsh, block, 63 - self.lane as i32);
         self.binary(AluOp::Arsh, top, 63)
     }
 
@@ -396,15 +439,23 @@ impl Rows {
         self.places[value.0 as usize]
     }
 
-    fn pure(&mut self, pure: Pure) -> Value {
-        self.noted(pure, String::new)
+    fn binary_in_row(&mut self, op: AluOp, left: Value, right: i32) -> Value {
+        self.pure_from(Place::Row, Pure::Binary(op, Width::W64, left, right.into()), String::new)
     }
 
-    fn noted(&mut self, pure: Pure, note: impl FnOnce() -> String) -> Value {
+    fn pure(&mut self, pure: Pure) -> Value {
+        self.pure_from(Place::Batch, pure, String::new)
+    }
+
+    /// A pure computation that stands in `earliest`, or where its operands are known if that is later; with a remark, unless it is empty.
+    fn pure_from(&mut self, earliest: Place, pure: Pure, note: impl FnOnce() -> String) -> Value {
         if let Some(value) = self.known.get(&pure) {
             return *value;
         }
-        let place = self.pure_place(&pure);
+        let place = match self.pure_place(&pure).max(earliest) {
+            Place::Batch | Place::Word if self.in_rows && self.hoisting == Hoisting::Nothing => Place::Row,
+            place => place,
+        };
         let note = note();
         if !note.is_empty() {
             self.push(place, Op::Note(note));

@@ -2,8 +2,6 @@
 //!
 //! Three-valued logic needs no pairs that way: `NOT a` is true where `a` is false, `a AND b` false where `a` or `b` is; where neither holds, it is NULL.
 
-use nearside_programs::abi::columnar::{BITMAP_LEN, SCRATCH};
-
 use super::bits::Bits;
 use super::emit::Emitter;
 use super::node::{Known, Number, Truth};
@@ -70,8 +68,7 @@ impl Emitter<'_> {
                 self.bits_are(bits, wanted, known)
             }
             Truth::Bitmap { scratch, columns } => {
-                let base = self.rows.field(SCRATCH);
-                let bits = Bits::word(self.rows.bitmap_word(base, i64::from(*scratch) * i64::from(BITMAP_LEN)));
+                let bits = Bits::word(self.rows.scratch_bits(*scratch));
                 let known = self.columns_known(columns);
                 self.bits_are(bits, wanted, known)
             }

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use nearside_programs::isa::{AluOp, Instruction, Operand, Reg, Size, Width};
 use nearside_programs::{Builder, Label};
 
-use super::allocate::{Home, Homes, allocate};
+use super::allocate::{Home, Homes};
 use super::machine::{Argument, Mark, Op, Source, Value};
-use crate::refusal::Refusal;
 
 /// Carries what an instruction assigns, or its first operand, when that lives on the stack.
 const FIRST: Reg = Reg::R0;
@@ -16,19 +15,11 @@ const SECOND: Reg = Reg::R5;
 
 const ARGUMENTS: [Reg; 4] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4];
 
-/// Appends the function `name` to `builder`.
-pub(super) fn write(
-    builder: &mut Builder,
-    name: &str,
-    code: &[Op],
-    value_count: usize,
-    temporary_len: usize,
-) -> Result<(), Refusal> {
-    let homes = allocate(code, value_count, temporary_len)?;
+/// Appends the function `name` to `builder`, its values in the homes chosen for them.
+pub(super) fn write(builder: &mut Builder, name: &str, code: &[Op], homes: Homes) {
     builder.function(name);
     let mut writer = Writer { builder, homes, labels: HashMap::new() };
     code.iter().for_each(|op| writer.op(op));
-    Ok(())
 }
 
 struct Writer<'a> {
