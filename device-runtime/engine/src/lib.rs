@@ -5,7 +5,27 @@
 //! proportional to its fuel (plus what its helpers charge). Two engines do the same: the interpreter, which is the specification,
 //! and a JIT; they agree on result, memory and trap, and on fuel except after a memory trap. Start at [`Module::compile`].
 //! Not here: Arrow, files, threads, and what the helpers of a target do ([`Helpers`]).
+//!
+//! ```
+//! use nearside_engine::{Access, Backend, Cage, Code, Fuel, Module, NoHelpers, Region};
+//! use nearside_programs::{assemble, manifest::Target};
+//!
+//! let program = assemble("r0 = *(u8 *)(r1 + 0x2)\n r0 += r2\n exit")?;
+//! let code = Code { slots: &program.code, entries: &[0], target: Target::Columnar };
+//! let module = Module::compile(code, Backend::Jit)?;
+//!
+//! let mut cage = Cage::new(&[Region { start: 0x1_0000, len: 0x1_0000, reserved: 0x1_0000, access: Access::ReadOnly }])?;
+//! cage.region_mut(0)[2] = 40;
+//! let mut fuel = Fuel(1_000);
+//! assert_eq!(module.run(&mut cage, 0, [0x1_0000, 2, 0, 0, 0], &mut fuel, &mut NoHelpers)?, 42);
+//! let trap = module.run(&mut cage, 0, [0xdead_0000, 2, 0, 0, 0], &mut fuel, &mut NoHelpers).unwrap_err();
+//! assert_eq!(trap.to_string(), "instruction 0: load at 0xdead0002, which is not mapped for it");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![deny(unsafe_code)]
+
+#[cfg(not(all(target_os = "linux", target_endian = "little", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("the cage and its fault handlers are written for Linux on x86-64 and aarch64");
 
 mod cage;
 mod counting;

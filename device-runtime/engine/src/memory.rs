@@ -83,9 +83,16 @@ impl RegionMap {
         (inside < region.len && allowed).then(|| (offset + inside as usize, u64::from(region.len - inside)))
     }
 
-    /// The first byte of an access that may not be accessed. Adjacent regions serve an access together, as page tables do.
-    fn first_fault(&self, address: u32, len: u32, operation: Operation) -> Option<u32> {
-        (0..len).map(|byte| address.wrapping_add(byte)).find(|&byte| self.locate(byte, operation).is_none())
+    /// Where an access of `len` bytes is, if one region has all of it.
+    fn inside(&self, address: u32, len: usize, operation: Operation) -> Option<usize> {
+        self.locate(address, operation).and_then(|(offset, left)| (len as u64 <= left).then_some(offset))
+    }
+
+    /// Where a byte of an access is, or its address if it may not be accessed. Adjacent regions serve an access together, as page
+    /// tables do.
+    fn byte(&self, address: u32, byte: usize, operation: Operation) -> Result<usize, u32> {
+        let address = address.wrapping_add(byte as u32);
+        self.locate(address, operation).map(|(offset, _)| offset).ok_or(address)
     }
 }
 
@@ -124,43 +131,43 @@ impl<'a> Memory<'a> {
             return Ok(0..0);
         }
         let address = address as u32;
-        match self.map.locate(address, operation) {
-            Some((offset, left)) if len as u64 <= left => Ok(offset..offset + len),
-            _ => Err(HelperFault::Memory { operation, address, len: len as u64 }),
+        match self.map.inside(address, len, operation) {
+            Some(offset) => Ok(offset..offset + len),
+            None => Err(HelperFault::Memory { operation, address, len: len as u64 }),
         }
     }
 
     /// What a load instruction loads, zero-extended; or the first byte it may not load.
     pub(crate) fn load(&self, address: u32, size: Size) -> Result<u64, u32> {
-        let len = size.bytes();
-        if let Some(fault) = self.map.first_fault(address, len, Operation::Load) {
-            return Err(fault);
-        }
+        let len = size.bytes() as usize;
         let mut value = [0; 8];
-        for (index, byte) in value.iter_mut().enumerate().take(len as usize) {
-            *byte = self.byte(address.wrapping_add(index as u32));
+        if let Some(offset) = self.map.inside(address, len, Operation::Load) {
+            value[..len].copy_from_slice(&self.bytes[offset..offset + len]);
+            return Ok(u64::from_le_bytes(value));
+        }
+        for (byte, value) in value.iter_mut().enumerate().take(len) {
+            *value = self.bytes[self.map.byte(address, byte, Operation::Load)?];
         }
         Ok(u64::from_le_bytes(value))
     }
 
     /// Does what a store instruction does: all bytes, or none and the first byte it may not store.
     pub(crate) fn store(&mut self, address: u32, size: Size, value: u64) -> Result<(), u32> {
-        let len = size.bytes();
+        let len = size.bytes() as usize;
+        let value = &value.to_le_bytes()[..len];
+        if let Some(offset) = self.map.inside(address, len, Operation::Store) {
+            self.bytes[offset..offset + len].copy_from_slice(value);
+            return Ok(());
+        }
         self.check_store(address, size)?;
-        for (index, byte) in value.to_le_bytes().into_iter().enumerate().take(len as usize) {
-            if let Some((offset, _)) = self.map.locate(address.wrapping_add(index as u32), Operation::Store) {
-                self.bytes[offset] = byte;
-            }
+        for (byte, value) in value.iter().enumerate() {
+            self.bytes[self.map.byte(address, byte, Operation::Store)?] = *value;
         }
         Ok(())
     }
 
     /// Whether a store could be done.
     pub(crate) fn check_store(&self, address: u32, size: Size) -> Result<(), u32> {
-        self.map.first_fault(address, size.bytes(), Operation::Store).map_or(Ok(()), Err)
-    }
-
-    fn byte(&self, address: u32) -> u8 {
-        self.map.locate(address, Operation::Load).map_or(0, |(offset, _)| self.bytes[offset])
+        (0..size.bytes() as usize).try_for_each(|byte| self.map.byte(address, byte, Operation::Store).map(|_| ()))
     }
 }

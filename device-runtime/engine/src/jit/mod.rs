@@ -16,8 +16,9 @@ use crate::verify::Program;
 pub(crate) use code::Compiled;
 pub(crate) use entry::run;
 
-/// Programs longer than this are interpreted: Cranelift's time and memory, and the native stack, stay bounded.
-pub const JIT_SLOTS_MAX: usize = 32_768;
+/// Programs longer than this are interpreted. Cranelift takes up to 0.4 s for so many slots in the worst shape found (a branch
+/// in every other slot), and four times that for twice as many.
+pub const JIT_SLOTS_MAX: usize = 8192;
 
 /// Why a module that was compiled for the JIT is interpreted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -163,9 +163,11 @@ impl Translator<'_> {
         let is_nan = self.builder.ins().fcmp(FloatCC::Unordered, value, value);
         self.builder.ins().brif(is_nan, cold, &[], goes_on, &[BlockArg::Value(bits)]);
         self.builder.switch_to_block(cold);
+        self.builder.seal_block(cold);
         let quiet = nan(self);
         self.builder.ins().jump(goes_on, &[BlockArg::Value(quiet)]);
         self.builder.switch_to_block(goes_on);
+        self.builder.seal_block(goes_on);
         result
     }
 }

@@ -7,7 +7,7 @@ mod calls;
 mod intrinsics;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -15,14 +15,14 @@ use cranelift_codegen::ir::{
     AbiParam, Block, BlockArg, FuncRef, Function as NativeFunction, InstBuilder, MemFlagsData, SigRef, Signature, SourceLoc,
     TrapCode, Value, types,
 };
+use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Module};
 use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
 
 use super::context::{Context, TrapKind};
-use crate::memory::Operation;
-use crate::memory::STACK_TOP;
+use crate::memory::{Operation, STACK_TOP};
 use crate::verify::{Function, Program, jump_cost, jump_target};
 
 /// Which instruction a piece of machine code belongs to, and what it does to memory.
@@ -122,12 +122,14 @@ pub(super) struct Translator<'a> {
     builder: FunctionBuilder<'a>,
     program: &'a Program,
     function: Function,
-    config: cranelift_codegen::isa::TargetFrontendConfig,
+    config: TargetFrontendConfig,
     imports: Imports,
     registers: [Variable; 11],
     fuel: Variable,
     /// By slot, where jumps lead.
     blocks: BTreeMap<usize, Block>,
+    /// Slots backward jumps lead to: their blocks get predecessors after they were translated.
+    loop_heads: BTreeSet<usize>,
     /// Parameters: what [`Context::trap`] and [`Context::detail`] become.
     trap: Block,
     context: Value,
@@ -167,17 +169,33 @@ impl<'a> Translator<'a> {
 
         let registers = std::array::from_fn(|_| builder.declare_var(types::I64));
         let fuel = builder.declare_var(types::I64);
-        let blocks = leaders(program, function).map(|slot| (slot, builder.create_block())).collect();
+        let blocks = leaders(program, function).into_iter().map(|slot| (slot, builder.create_block())).collect();
+        let loop_heads = jumps(program, function).filter(|jump| jump.target <= jump.pc).map(|jump| jump.target).collect();
         let trap = builder.create_block();
         builder.set_cold_block(trap);
         let entry = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
+        builder.seal_block(entry);
         let context = builder.block_params(entry)[0];
         let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
         let base = builder.ins().load(types::I64, fixed, context, offset_of!(Context<'static>, base) as i32);
         let config = module.target_config();
-        Self { builder, program, function, config, imports, registers, fuel, blocks, trap, context, base, reachable: true }
+        Self {
+            builder,
+            program,
+            function,
+            config,
+            imports,
+            registers,
+            fuel,
+            blocks,
+            loop_heads,
+            trap,
+            context,
+            base,
+            reachable: true,
+        }
     }
 
     pub(super) fn translate(mut self) {
@@ -217,6 +235,9 @@ impl<'a> Translator<'a> {
                 self.builder.ins().jump(block, &[]);
             }
             self.builder.switch_to_block(block);
+            if !self.loop_heads.contains(&pc) {
+                self.builder.seal_block(block);
+            }
             self.reachable = true;
         }
     }
@@ -301,6 +322,7 @@ impl<'a> Translator<'a> {
             let taken = self.builder.create_block();
             self.builder.ins().brif(condition, taken, &[], next, &[]);
             self.builder.switch_to_block(taken);
+            self.builder.seal_block(taken);
             self.charge(pc, cost);
             self.builder.ins().jump(self.blocks[&target], &[]);
         }
@@ -322,12 +344,17 @@ impl<'a> Translator<'a> {
 
     /// Ends the run if `condition` is not 0.
     fn trap_if(&mut self, condition: Value, kind: TrapKind, pc: usize, detail: Option<Value>) {
-        let goes_on = self.builder.create_block();
+        let (cold, goes_on) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(cold);
+        self.builder.ins().brif(condition, cold, &[], goes_on, &[]);
+        // The constants are made here, off the way: as arguments of the branch they would take registers on it.
+        self.builder.switch_to_block(cold);
+        self.builder.seal_block(cold);
         let trap = self.builder.ins().iconst(types::I64, kind.at(pc) as i64);
         let detail = detail.unwrap_or_else(|| self.builder.ins().iconst(types::I64, 0));
-        let arguments = [BlockArg::Value(trap), BlockArg::Value(detail)];
-        self.builder.ins().brif(condition, self.trap, &arguments, goes_on, &[]);
+        self.builder.ins().jump(self.trap, &[BlockArg::Value(trap), BlockArg::Value(detail)]);
         self.builder.switch_to_block(goes_on);
+        self.builder.seal_block(goes_on);
     }
 
     fn trap_block(&mut self) {
@@ -369,15 +396,23 @@ fn callees_of(program: &Program, function: Function) -> impl Iterator<Item = usi
     })
 }
 
-/// Slots that need a block: where jumps lead and where branches go on. Ascending.
-fn leaders(program: &Program, function: Function) -> impl Iterator<Item = usize> + '_ {
-    let slots = program.body(function).map(|(pc, instruction)| match instruction {
-        Instruction::Jump { offset, .. } => [Some(jump_target(pc, offset)), None],
-        Instruction::Branch { offset, .. } => [Some(jump_target(pc, offset.into())), Some(pc + 1)],
-        _ => [None, None],
-    });
-    let mut slots: Vec<usize> = slots.flatten().flatten().collect();
-    slots.sort_unstable();
-    slots.dedup();
-    slots.into_iter()
+/// A jump or branch.
+struct Jump {
+    pc: usize,
+    target: usize,
+    conditional: bool,
+}
+
+fn jumps(program: &Program, function: Function) -> impl Iterator<Item = Jump> + '_ {
+    program.body(function).filter_map(|(pc, instruction)| match instruction {
+        Instruction::Jump { offset, .. } => Some(Jump { pc, target: jump_target(pc, offset), conditional: false }),
+        Instruction::Branch { offset, .. } => Some(Jump { pc, target: jump_target(pc, offset.into()), conditional: true }),
+        _ => None,
+    })
+}
+
+/// Slots that need a block: where jumps lead and where branches go on.
+fn leaders(program: &Program, function: Function) -> BTreeSet<usize> {
+    let slots = jumps(program, function).map(|jump| [Some(jump.target), jump.conditional.then_some(jump.pc + 1)]);
+    slots.flatten().flatten().collect()
 }
