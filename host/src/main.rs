@@ -1,2 +1,10 @@
-//! x
-fn main() {}
+//! The `nearside` command. Start at [`cli::run`].
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,144 @@
+//! `nearside` alone: makes data, runs three queries with and without offload, and shows what happened.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::SessionContext;
+use nearside::{Account, Offload, OffloadExec, tpch};
+
+use super::failure::Failure;
+use super::query::{self, Answer};
+use super::session::{self, SessionArguments};
+use super::tpch::{difference, write_tables};
+
+const SCALE: f64 = 0.1;
+
+/// Number and what it asks.
+const QUERIES: [(u8, &str); 3] = [
+    (6, "how much revenue would small discounts have cost? One filter, one sum: 600,000 rows in, one row out"),
+    (1, "the pricing summary: a filter and ten aggregates in four groups"),
+    (14, "which share of revenue came from promotions? A join: its larger side is filtered on the device"),
+];
+
+/// Lines of a program that are shown; `nearside compile` shows all.
+const PROGRAM_LINES: usize = 24;
+
+/// Runs the demo.
+pub(crate) async fn run() -> Result<(), Failure> {
+    let data = tables()?;
+    let open = |offload| {
+        let arguments = SessionArguments { offload, ..SessionArguments::over(&data) };
+        async move { session::open(&arguments).await }
+    };
+    let (host, near) = (open(Offload::Never).await?, open(Offload::Always).await?);
+    let mut out = io::stdout().lock();
+    writeln!(out, "Nearside: TPC-H at scale {SCALE} in {}, an embedded device beside it.", data.display())?;
+    for (number, question) in QUERIES {
+        show(&mut out, &host, &near, number, question).await?;
+    }
+    writeln!(out, "\nAll answers are DataFusion's own. Next: nearside sql --data {}", data.display())?;
+    Ok(())
+}
+
+/// The data's folder in the cache, made on first use.
+fn tables() -> Result<PathBuf, Failure> {
+    let folder = cache_folder().join(format!("tpch-{SCALE}"));
+    if !folder.is_dir() {
+        eprintln!("making TPC-H data in {} (once)", folder.display());
+        // Another name until it is complete: a demo that was stopped leaves nothing that looks like data.
+        let unfinished = folder.with_extension(format!("part-{}", std::process::id()));
+        write_tables(&unfinished, SCALE, 1)?;
+        if let Err(error) = std::fs::rename(&unfinished, &folder) {
+            // Another demo was faster.
+            std::fs::remove_dir_all(&unfinished)?;
+            if !folder.is_dir() {
+                return Err(Failure::query(format!("{}: {error}", folder.display())));
+            }
+        }
+    }
+    Ok(folder)
+}
+
+fn cache_folder() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("nearside")
+}
+
+async fn show(out: &mut impl Write, host: &SessionContext, near: &SessionContext, number: u8, question: &str) -> Result<(), Failure> {
+    let sql = tpch::query(number);
+    let expected = query::run_one(host, sql).await?;
+    let answer = query::run_one(near, sql).await?;
+    writeln!(out, "\n━━ Query {number}: {question}\n\n{}", sql.trim())?;
+    writeln!(out, "\n── plan\n{}", displayable(answer.plan.as_ref()).indent(false).to_string().trim_end())?;
+    if let Some(offload) = first_offload(&answer.plan) {
+        show_program(out, offload)?;
+    }
+    writeln!(out, "\n── result\n{}", pretty_format_batches(&answer.batches).map_err(Failure::query)?)?;
+    match difference(&expected.batches, &answer.batches)? {
+        None => writeln!(out, "equal to DataFusion without offload")?,
+        Some(difference) => return Err(Failure::query(format!("query {number} differs from DataFusion's answer: {difference}"))),
+    }
+    show_ledger(out, &nearside::account(&answer.plan), &expected, &answer)
+}
+
+fn first_offload(plan: &Arc<dyn ExecutionPlan>) -> Option<&OffloadExec> {
+    match plan.downcast_ref::<OffloadExec>() {
+        Some(offload) if offload.object().is_some() => Some(offload),
+        _ => plan.children().into_iter().find_map(first_offload),
+    }
+}
+
+fn show_program(out: &mut impl Write, offload: &OffloadExec) -> Result<(), Failure> {
+    let Some(object) = offload.object() else { return Ok(()) };
+    let text = object.disassemble().with_comments().to_string();
+    let lines: Vec<_> = text.lines().collect();
+    writeln!(out, "\n── program ({} instruction slots)", object.code.len())?;
+    for line in lines.iter().take(PROGRAM_LINES) {
+        writeln!(out, "{line}")?;
+    }
+    if lines.len() > PROGRAM_LINES {
+        writeln!(out, "  … {} more lines: nearside compile --target columnar", lines.len() - PROGRAM_LINES)?;
+    }
+    Ok(())
+}
+
+fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answer: &Answer) -> Result<(), Failure> {
+    let work = &account.ledger.work;
+    let sum = |of: fn(&nearside_device::ledger::Morsel) -> u64| work.morsels.iter().map(of).sum::<u64>();
+    let row = |name: &str, value: String| format!("  {name:<34}{value:>16}");
+    writeln!(out, "\n── ledger")?;
+    writeln!(out, "{}", row("rows in / selected / returned", format!("{} / {} / {}", sum(|m| m.rows), sum(|m| m.rows_selected), work.returned_rows)))?;
+    writeln!(out, "{}", row("bytes of the needed columns", bytes(sum(|m| m.bytes_eligible))))?;
+    writeln!(out, "{}", row("  of those pruned by statistics", bytes(sum(|m| m.bytes_pruned))))?;
+    writeln!(out, "{}", row("bytes read beside the data", bytes(sum(|m| m.bytes_read))))?;
+    writeln!(out, "{}", row("bytes returned", bytes(work.returned_bytes)))?;
+    writeln!(out, "{}", row("time without / with offload", format!("{:.1} / {:.1} ms", ms(expected), ms(answer))))?;
+    Ok(())
+}
+
+fn ms(answer: &Answer) -> f64 {
+    answer.elapsed.as_secs_f64() * 1e3
+}
+
+/// With a binary unit and three digits.
+fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let unit = (count.max(1).ilog2() / 10).min(4) as usize;
+    if unit == 0 { format!("{count} B") } else { format!("{:.2} {}", count as f64 / (1u64 << (10 * unit)) as f64, units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    /// Units change where they should.
+    #[test]
+    fn bytes_for_people() {
+        assert_eq!(["0 B", "1023 B", "1.00 KiB", "1.50 MiB"], [bytes(0), bytes(1023), bytes(1024), bytes(1_572_864)].map(|text| text).each_ref().map(String::as_str));
+    }
+}

@@ -1,0 +1,158 @@
+//! A session as the command line wants it: devices, and the tables of `--data`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::datasource::listing::ListingTableUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use futures::TryStreamExt;
+use nearside::location::DeviceUrl;
+use nearside::{NearsideOptions, Offload};
+use object_store::ObjectStore;
+use url::Url;
+
+use super::failure::Failure;
+use super::stores::Stores;
+
+/// What commands that open a session have in common.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct SessionArguments {
+    /// Device for the files below a URL prefix: `embedded` or `nearside://HOST:PORT`; without PREFIX for those of --data. Repeatable.
+    ///
+    /// Local files have the embedded device unless this says otherwise. `nearside://HOST:PORT` without PREFIX and without --data makes the daemon's own
+    /// files the tables.
+    #[arg(long = "device", value_name = "[PREFIX=]URL")]
+    pub(crate) devices: Vec<String>,
+    /// Folder, file or URL; each Parquet file and each folder of Parquet files in it is a table.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// Which scans go to a device: what is estimated to pay, whatever it can take, nothing.
+    #[arg(long, value_name = "auto|always|never", default_value_t)]
+    pub(crate) offload: Offload,
+}
+
+impl SessionArguments {
+    /// A session with the embedded device and the tables of a folder.
+    pub(crate) fn over(folder: &Path) -> Self {
+        Self { devices: Vec::new(), data: Some(folder.display().to_string()), offload: Offload::Auto }
+    }
+}
+
+/// Opens a session and registers the tables.
+pub(crate) async fn open(arguments: &SessionArguments) -> Result<SessionContext, Failure> {
+    let data = match &arguments.data {
+        Some(data) => Some(base_url(data)?),
+        None => only_device(&arguments.devices)?,
+    };
+    let runtime = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default())).build_arc()?;
+    let context = SessionContext::new_with_config_rt(SessionConfig::new().with_information_schema(true), runtime);
+    let context = nearside::extend(context)?.enable_url_table();
+    configure(&context, &location_map(&arguments.devices, data.as_ref())?, arguments.offload);
+    if let Some(data) = data {
+        register_tables(&context, &data).await?;
+    }
+    Ok(context)
+}
+
+fn configure(context: &SessionContext, devices: &str, offload: Offload) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    let extensions = &mut state.config_mut().options_mut().extensions;
+    if let Some(options) = extensions.get_mut::<NearsideOptions>() {
+        options.devices = devices.to_owned();
+        options.offload = offload;
+    }
+}
+
+/// The URL that a folder, a file or a URL names; folders end in a slash.
+fn base_url(data: &str) -> Result<Url, Failure> {
+    if data.contains("://") {
+        return Url::parse(data).map_err(|error| Failure::usage(format!("--data {data}: {error}")));
+    }
+    let path = std::fs::canonicalize(data).map_err(|error| Failure::usage(format!("--data {data}: {error}")))?;
+    let url = if path.is_dir() { Url::from_directory_path(&path) } else { Url::from_file_path(&path) };
+    url.map_err(|()| Failure::usage(format!("--data {data}: not a path a URL can name")))
+}
+
+/// The daemon whose own files are meant when there is nothing but one `--device nearside://…`.
+fn only_device(devices: &[String]) -> Result<Option<Url>, Failure> {
+    match devices {
+        [device] if device.starts_with("nearside://") && !device.contains('=') => {
+            Url::parse(device).map(Some).map_err(|error| Failure::usage(format!("--device {device}: {error}")))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The value of `nearside.devices`.
+fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failure> {
+    let mut entries = vec!["file:///=embedded".to_owned()];
+    for device in devices {
+        let (prefix, url) = match device.rsplit_once('=') {
+            Some((prefix, url)) => (Some(prefix.to_owned()), url),
+            None => (data.map(prefix_of), device.as_str()),
+        };
+        url.parse::<DeviceUrl>().map_err(|error| Failure::usage(format!("--device {device}: {error}")))?;
+        match prefix {
+            // What only the daemon has needs no entry.
+            Some(prefix) if prefix.starts_with("nearside://") => {}
+            Some(prefix) => entries.push(format!("{}={url}", base_url(&prefix)?)),
+            None => return Err(Failure::usage(format!("--device {device}: say for which files, PREFIX={device}, or give --data"))),
+        }
+    }
+    Ok(entries.join(", "))
+}
+
+/// A file's folder; a folder itself.
+fn prefix_of(data: &Url) -> String {
+    data.join(".").map_or_else(|_| data.to_string(), |url| url.to_string())
+}
+
+async fn register_tables(context: &SessionContext, data: &Url) -> Result<(), Failure> {
+    let tables = find_tables(context, data).await?;
+    if tables.is_empty() {
+        return Err(Failure::usage(format!("--data {data}: no Parquet file there, nor a folder with one")));
+    }
+    for (name, url) in tables {
+        context.register_parquet(TableReference::bare(name), url, ParquetReadOptions::default()).await?;
+    }
+    Ok(())
+}
+
+/// Names and URLs of the tables at a URL, by name.
+async fn find_tables(context: &SessionContext, data: &Url) -> Result<Vec<(String, String)>, Failure> {
+    let listing = ListingTableUrl::parse(data)?;
+    let store = context.runtime_env().object_store(&listing)?;
+    let below = |path: &object_store::path::Path| format!("{}{path}", listing.object_store().as_str());
+    if let Some(name) = data.path().rsplit('/').next().and_then(table_name) {
+        return Ok(vec![(name.to_owned(), data.to_string())]);
+    }
+    let unreachable = |error: object_store::Error| Failure::usage(format!("--data {data}: {error}"));
+    let found = store.list_with_delimiter(Some(listing.prefix())).await.map_err(unreachable)?;
+    let files = found.objects.iter().filter(|object| object.size > 0).map(|object| &object.location);
+    let mut tables: Vec<_> =
+        files.filter_map(|path| Some((table_name(path.filename()?)?.to_owned(), below(path)))).collect();
+    for folder in &found.common_prefixes {
+        if let (Some(name), true) = (folder.filename(), has_parquet(&store, folder).await.map_err(unreachable)?) {
+            tables.push((name.to_owned(), format!("{}/", below(folder))));
+        }
+    }
+    tables.sort();
+    Ok(tables)
+}
+
+fn table_name(file: &str) -> Option<&str> {
+    file.strip_suffix(".parquet").filter(|name| !name.is_empty())
+}
+
+async fn has_parquet(store: &Arc<dyn ObjectStore>, folder: &object_store::path::Path) -> Result<bool, object_store::Error> {
+    let mut files = store.list(Some(folder));
+    while let Some(file) = files.try_next().await? {
+        if file.location.filename().is_some_and(|name| table_name(name).is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

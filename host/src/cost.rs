@@ -1,0 +1,117 @@
+//! Whether a fragment is worth offloading: `nearside.offload = auto`.
+//!
+//! A first model, in bytes alone: what the device would return, as Arrow, against what the host would read, as Parquet. A fragment that neither filters nor
+//! aggregates reads raw. Row counts and selectivities are DataFusion's own statistics; group counts are bounded by the keys' ranges and distinct counts.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, StatisticsArgs, StatisticsContext};
+
+use crate::program::Program;
+use crate::reason::Reason;
+use crate::shape::{Shape, ShapeOutput};
+
+/// Bytes a round trip is worth: request, program, ledger.
+const ROUND_TRIP: u64 = 16 * 1024;
+
+/// Assumed bytes of a text value whose statistics are silent.
+const TEXT: f64 = 24.0;
+
+/// What is known before anything runs.
+pub(crate) struct Estimate<'a> {
+    /// What is offloaded.
+    pub shape: &'a Shape,
+    pub program: &'a Program,
+    /// The plan that computes the same.
+    pub plan: &'a Arc<dyn ExecutionPlan>,
+    /// The scan below it.
+    pub scan: &'a FileScanConfig,
+}
+
+impl Estimate<'_> {
+    /// Whether it pays; the reason if not.
+    pub(crate) fn pays(&self) -> Result<(), Reason> {
+        if !self.shape.reduces() {
+            return Err(Reason::BareScan);
+        }
+        let (returned, spared) = (self.returned() as u64, self.spared() as u64);
+        if returned.saturating_add(ROUND_TRIP) < spared { Ok(()) } else { Err(Reason::Cost { returned, spared }) }
+    }
+
+    /// Arrow bytes of the result.
+    fn returned(&self) -> f64 {
+        let rows = match &self.shape.output {
+            ShapeOutput::Project(_) => rows(&statistics(self.plan)),
+            ShapeOutput::Aggregate { keys, .. } => {
+                let partitions = self.plan.output_partitioning().partition_count() as f64;
+                let input = self.plan.children().first().map_or(f64::INFINITY, |input| rows(&statistics(input)));
+                self.groups(keys, input) * partitions.min(input.max(1.0))
+            }
+        };
+        let rows = self.shape.fetch.map_or(rows, |fetch| rows.min(fetch as f64));
+        rows * self.plan.schema().fields().iter().map(|field| width(field.data_type(), None, 0.0)).sum::<f64>()
+    }
+
+    /// Groups of `input` rows by these keys.
+    fn groups(&self, keys: &[ProjectionExpr], input: f64) -> f64 {
+        let statistics = self.scan.statistics();
+        let distinct = |key: &ProjectionExpr| {
+            let column = key.expr.downcast_ref::<Column>().and_then(|column| statistics.column_statistics.get(column.index()));
+            column.and_then(distinct_values).unwrap_or_else(|| input.sqrt())
+        };
+        keys.iter().map(distinct).product::<f64>().min(input)
+    }
+
+    /// Parquet bytes that the host would read: the files' share of the columns that the fragment uses.
+    fn spared(&self) -> f64 {
+        let statistics = self.scan.statistics();
+        let table_rows = rows(&statistics);
+        let widths = widths(&self.shape.table, &statistics, table_rows);
+        let used: f64 = self.program.columns.iter().filter_map(|index| widths.get(*index)).sum();
+        let files = self.scan.file_groups.iter().flat_map(|group| group.iter());
+        let bytes: u64 = files.map(|file| file.effective_size()).sum();
+        bytes as f64 * used / widths.iter().sum::<f64>().max(1.0)
+    }
+}
+
+fn statistics(plan: &Arc<dyn ExecutionPlan>) -> Statistics {
+    let computed = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new());
+    computed.map_or_else(|_| Statistics::new_unknown(&plan.schema()), Arc::unwrap_or_clone)
+}
+
+/// Infinite if nobody knows.
+fn rows(statistics: &Statistics) -> f64 {
+    statistics.num_rows.get_value().map_or(f64::INFINITY, |rows| *rows as f64)
+}
+
+fn widths(table: &Schema, statistics: &Statistics, rows: f64) -> Vec<f64> {
+    let columns = table.fields().iter().enumerate();
+    columns.map(|(index, field)| width(field.data_type(), statistics.column_statistics.get(index), rows)).collect()
+}
+
+/// Bytes of a value.
+fn width(data_type: &DataType, statistics: Option<&ColumnStatistics>, rows: f64) -> f64 {
+    if let Some(bytes) = data_type.primitive_width() {
+        return bytes as f64;
+    }
+    match statistics.map(|column| &column.byte_size) {
+        Some(Precision::Exact(bytes) | Precision::Inexact(bytes)) if rows.is_finite() && rows > 0.0 => *bytes as f64 / rows,
+        _ if *data_type == DataType::Boolean => 0.125,
+        _ => TEXT,
+    }
+}
+
+/// From distinct counts, or the range of an integer.
+fn distinct_values(column: &ColumnStatistics) -> Option<f64> {
+    if let Some(count) = column.distinct_count.get_value() {
+        return Some(*count as f64);
+    }
+    let (least, greatest) = (column.min_value.get_value()?, column.max_value.get_value()?);
+    greatest.distance(least).map(|distance| distance as f64 + 1.0)
+}

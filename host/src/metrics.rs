@@ -1,0 +1,127 @@
+//! The ledger as DataFusion's metrics, for `EXPLAIN ANALYZE`; and as itself, for programs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+use nearside_device::Ledger;
+use nearside_device::ledger::Morsel;
+
+use crate::exec::OffloadExec;
+use crate::reason::Reason;
+
+/// What the executions of one offloaded fragment came to.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Sum over partitions. Morsels are numbered within their partition.
+    pub ledger: Ledger,
+    /// What devices gave back to the host, in the order it happened.
+    pub push_backs: Vec<Reason>,
+    /// Bytes of all programs and parameters that were sent, and parameter updates: not counted here; see the protocol's socket counters.
+    pub executions: u64,
+}
+
+impl Account {
+    fn merge(&mut self, other: &Self) {
+        self.ledger.merge(&other.ledger);
+        self.push_backs.extend(other.push_backs.iter().cloned());
+        self.executions += other.executions;
+    }
+}
+
+/// The sum of all accounts in a plan that has run.
+pub fn account(plan: &Arc<dyn ExecutionPlan>) -> Account {
+    let mut sum = Account::default();
+    add_accounts(plan, &mut sum);
+    sum
+}
+
+fn add_accounts(plan: &Arc<dyn ExecutionPlan>, sum: &mut Account) {
+    if let Some(offload) = plan.downcast_ref::<OffloadExec>() {
+        sum.merge(&offload.account());
+    }
+    plan.children().into_iter().for_each(|child| add_accounts(child, sum));
+}
+
+/// An account that several partitions write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedAccount(Arc<Mutex<Account>>);
+
+impl SharedAccount {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The metrics of one partition.
+#[derive(Clone)]
+pub(crate) struct OffloadMetrics {
+    pub baseline: BaselineMetrics,
+    /// Executions that ended early, for whatever reason.
+    pub push_backs: Count,
+    /// Rows that the host computed instead.
+    pub fallback_rows: Count,
+    counts: Vec<(Count, fn(&Morsel) -> u64)>,
+    returned_bytes: Count,
+    returned_rows: Count,
+    metadata_bytes: Count,
+    morsels: Count,
+    times: Vec<(Time, fn(&nearside_device::ledger::Timing) -> u64)>,
+}
+
+/// Counts by morsel, by the name `EXPLAIN ANALYZE` gives them.
+const COUNTS: [(&str, fn(&Morsel) -> u64); 9] = [
+    ("bytes_eligible", |morsel| morsel.bytes_eligible),
+    ("bytes_pruned", |morsel| morsel.bytes_pruned),
+    ("bytes_read", |morsel| morsel.bytes_read),
+    ("bytes_decoded", |morsel| morsel.bytes_decoded),
+    ("rows_in", |morsel| morsel.rows),
+    ("rows_considered", |morsel| morsel.rows_considered),
+    ("rows_selected", |morsel| morsel.rows_selected),
+    ("fuel", |morsel| morsel.fuel),
+    ("helper_calls", |morsel| morsel.helper_calls),
+];
+
+/// Device time, summed over its workers.
+const TIMES: [(&str, fn(&nearside_device::ledger::Timing) -> u64); 5] = [
+    ("device_read", |timing| timing.read_ns),
+    ("device_decode", |timing| timing.decode_ns),
+    ("device_bytecode", |timing| timing.bytecode_ns),
+    ("device_helpers", |timing| timing.helper_ns),
+    ("device_assemble", |timing| timing.assemble_ns),
+];
+
+impl OffloadMetrics {
+    pub(crate) fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
+        Self {
+            baseline: BaselineMetrics::new(metrics, partition),
+            push_backs: counter("push_backs"),
+            fallback_rows: counter("fallback_rows"),
+            counts: COUNTS.iter().map(|(name, of)| (counter(name), *of)).collect(),
+            returned_bytes: counter("bytes_returned"),
+            returned_rows: counter("rows_returned"),
+            metadata_bytes: counter("metadata_bytes"),
+            morsels: counter("morsels"),
+            times: TIMES.iter().map(|(name, of)| (MetricBuilder::new(metrics).subset_time(*name, partition), *of)).collect(),
+        }
+    }
+
+    pub(crate) fn add(&self, ledger: &Ledger) {
+        for (count, of) in &self.counts {
+            count.add(size(ledger.work.morsels.iter().map(of).sum()));
+        }
+        self.returned_bytes.add(size(ledger.work.returned_bytes));
+        self.returned_rows.add(size(ledger.work.returned_rows));
+        self.metadata_bytes.add(size(ledger.work.metadata_bytes));
+        self.morsels.add(ledger.work.morsels.len());
+        for (time, of) in &self.times {
+            time.add_duration(Duration::from_nanos(of(&ledger.timing)));
+        }
+    }
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
