@@ -12,6 +12,7 @@ mod embedded;
 pub mod error;
 pub mod ledger;
 mod media;
+mod panics;
 mod pipeline;
 mod programs;
 pub mod request;
@@ -30,6 +31,7 @@ pub use config::Config;
 pub use embedded::Embedded;
 pub use error::DeviceError;
 pub use ledger::Ledger;
+pub use panics::hush_expected_panics;
 pub use request::{Description, Input, MorselId, ObjectSlice, Options, ProgramDigest, Request, RowGroups};
 
 /// Anything that executes programs near data.

@@ -140,6 +140,12 @@ impl Object {
         Ok((ranges.iter().map(|range| cut(&merged, &parts, range)).collect(), read))
     }
 
+    /// [`Object::read`] of one range.
+    pub(crate) fn read_one(&self, range: Range<u64>) -> Result<(Bytes, u64), DeviceError> {
+        let (parts, read) = self.read(std::slice::from_ref(&range))?;
+        Ok((parts.into_iter().next().unwrap_or_default(), read))
+    }
+
     /// Whether reading waits for a network rather than for this machine.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self.source, Source::Store { .. })
@@ -173,7 +179,8 @@ impl Object {
         range: Range<u64>,
     ) -> Result<Bytes, DeviceError> {
         let len = range.end - range.start;
-        let options = GetOptions { if_match: self.version.etag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let options =
+            GetOptions { if_match: self.version.etag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let bytes = async { store.get_opts(location, options).await?.bytes().await }.await.map_err(|error| match error {
             object_store::Error::Precondition { .. } => changed(&self.version.path, "its ETag differs"),
             object_store::Error::NotFound { .. } => changed(&self.version.path, "it is gone"),

@@ -46,7 +46,8 @@ impl Columns {
     /// [`DeviceError::BadObject`] if one is missing, ambiguous, or of a type that does not turn exactly into the table's.
     pub(super) fn find(path: &str, footer: &Footer, schema: &SchemaRef, manifest: &Manifest) -> Result<Self, DeviceError> {
         let file = footer.reader.schema();
-        let roots: Vec<usize> = schema.fields().iter().map(|field| root_of(path, file, field.name())).collect::<Result<_, _>>()?;
+        let roots: Vec<usize> =
+            schema.fields().iter().map(|field| root_of(path, file, field.name())).collect::<Result<_, _>>()?;
         let reader = reader(path, footer, &roots, schema)?;
         let columns = roots.iter().enumerate().map(|(index, &root)| {
             let (given, wanted) = (reader.schema().field(root), schema.field(index));
@@ -104,7 +105,11 @@ impl Column {
         if !self.nullable && array.logical_null_count() > 0 {
             return Err(bad_object(path, "a column the table calls NOT NULL has NULLs"));
         }
-        if self.cast { exact_cast(array, &self.data_type).map_err(|error| bad_object(path, error)) } else { Ok(Arc::clone(array)) }
+        if self.cast {
+            exact_cast(array, &self.data_type).map_err(|error| bad_object(path, error))
+        } else {
+            Ok(Arc::clone(array))
+        }
     }
 }
 
@@ -140,7 +145,8 @@ fn reader(path: &str, footer: &Footer, roots: &[usize], table: &Schema) -> Resul
     let schema = Arc::new(Schema::new_with_metadata(fields, file.metadata().clone()));
     let options = ArrowReaderOptions::new().with_schema(schema);
     // What the reader cannot give is cast, or refused there.
-    Ok(guarded(path, || ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options)).unwrap_or_else(|_| footer.reader.clone()))
+    Ok(guarded(path, || ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options))
+        .unwrap_or_else(|_| footer.reader.clone()))
 }
 
 fn leaves_of(schema: &SchemaDescriptor, root: usize) -> Vec<usize> {

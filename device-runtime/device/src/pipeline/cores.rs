@@ -79,7 +79,9 @@ impl Memory {
         }
         match self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
             Ok(_) => Ok(Reservation { memory: self, bytes }),
-            Err(used) => Err(DeviceError::Busy { reason: format!("{used} of {} bytes of row group memory are in use", self.limit) }),
+            Err(used) => {
+                Err(DeviceError::Busy { reason: format!("{used} of {} bytes of row group memory are in use", self.limit) })
+            }
         }
     }
 }

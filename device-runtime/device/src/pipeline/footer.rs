@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
@@ -14,6 +15,12 @@ use crate::media::{Object, Version};
 
 /// More rows in a row group than any writer makes; a footer that says so would keep a worker busy with nothing.
 const ROW_GROUP_ROWS_MAX: i64 = i32::MAX as i64;
+
+/// Length of the metadata and the magic number.
+const TAIL_LEN: u64 = 8;
+
+/// What is read of an object's end where a request costs more than bytes: most footers with their indexes.
+const REMOTE_TAIL_LEN: u64 = 64 * 1024;
 
 /// What an object says of itself.
 #[derive(Debug)]
@@ -103,38 +110,82 @@ impl Entries {
 
 fn read_footer(object: &Object, bytes_max: u64) -> Result<(Arc<Footer>, u64), DeviceError> {
     let path = &object.version.path;
-    let mut total = 0;
-    let mut read = |ranges: &[Range<u64>]| {
-        let given = ranges.iter().map(|range| range.end.saturating_sub(range.start)).fold(0, u64::saturating_add);
-        if given > bytes_max {
-            return Err(DeviceError::Limit { what: format!("metadata of {path}, bytes,"), given, limit: bytes_max });
-        }
-        let (parts, bytes) = object.read(ranges)?;
-        total += bytes;
-        Ok(parts)
-    };
-    let decoder = |policy| guarded(path, || Ok(ParquetMetaDataPushDecoder::try_new(object.version.size)?.with_page_index_policy(policy)));
-    let metadata = drive(path, decoder(PageIndexPolicy::Skip)?, &mut read)?;
+    let mut reader = TailReader::new(object, bytes_max)?;
+    check_length(object, &reader.tail)?;
+    let decoder =
+        |policy| guarded(path, || Ok(ParquetMetaDataPushDecoder::try_new(object.version.size)?.with_page_index_policy(policy)));
+    let metadata = drive(path, decoder(PageIndexPolicy::Skip)?, &mut reader)?;
     check(path, &metadata)?;
     let indexes = guarded(path, || ParquetMetaDataPushDecoder::try_new_with_metadata(object.version.size, metadata.clone()))?;
-    let metadata = match drive(path, indexes, &mut read) {
+    let metadata = match drive(path, indexes, &mut reader) {
         // Page indexes that lie far apart or are too large are done without.
         Err(DeviceError::Limit { .. }) => metadata,
         result => result?,
     };
-    let reader = guarded(path, || ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()))?;
-    Ok((Arc::new(Footer { reader }), total))
+    let arrow = guarded(path, || ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()))?;
+    Ok((Arc::new(Footer { reader: arrow }), reader.total))
+}
+
+/// Reads the end of an object once, and before it what is asked for, within a bound.
+struct TailReader<'a> {
+    object: &'a Object,
+    bytes_max: u64,
+    tail: Bytes,
+    /// Bytes read.
+    total: u64,
+}
+
+impl<'a> TailReader<'a> {
+    fn new(object: &'a Object, bytes_max: u64) -> Result<Self, DeviceError> {
+        let size = object.version.size;
+        let len = if object.is_remote() { REMOTE_TAIL_LEN } else { TAIL_LEN };
+        let (tail, total) = object.read_one(size.saturating_sub(len)..size)?;
+        Ok(Self { object, bytes_max, tail, total })
+    }
+
+    fn read(&mut self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, DeviceError> {
+        let given = ranges.iter().map(|range| range.end.saturating_sub(range.start)).fold(0, u64::saturating_add);
+        if given > self.bytes_max {
+            let what = format!("metadata of {}, bytes,", self.object.version.path);
+            return Err(DeviceError::Limit { what, given, limit: self.bytes_max });
+        }
+        ranges.iter().map(|range| self.read_one(range)).collect()
+    }
+
+    fn read_one(&mut self, range: &Range<u64>) -> Result<Bytes, DeviceError> {
+        let start = self.object.version.size - self.tail.len() as u64;
+        if start <= range.start && range.start <= range.end && range.end <= self.object.version.size {
+            return Ok(self.tail.slice((range.start - start) as usize..(range.end - start) as usize));
+        }
+        let (bytes, read) = self.object.read_one(range.clone())?;
+        self.total += read;
+        Ok(bytes)
+    }
+}
+
+/// Whether the file is as long as its last bytes say its metadata is.
+fn check_length(object: &Object, tail: &[u8]) -> Result<(), DeviceError> {
+    let (path, size) = (&object.version.path, object.version.size);
+    let Some((len, _)) = tail.split_last_chunk::<8>().map(|(_, end)| end).and_then(|end| end.split_first_chunk::<4>()) else {
+        return Err(bad_object(path, format!("{size} bytes are too few for Parquet: truncated")));
+    };
+    match u64::from(u32::from_le_bytes(*len)) {
+        len if len + TAIL_LEN > size => {
+            Err(bad_object(path, format!("its metadata of {len} bytes is longer than it: truncated or corrupt")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn drive(
     path: &str,
     mut decoder: ParquetMetaDataPushDecoder,
-    read: &mut dyn FnMut(&[Range<u64>]) -> Result<Vec<bytes::Bytes>, DeviceError>,
+    reader: &mut TailReader<'_>,
 ) -> Result<ParquetMetaData, DeviceError> {
     loop {
         match guarded(path, || decoder.try_decode())? {
             DecodeResult::NeedsData(ranges) => {
-                let parts = read(&ranges)?;
+                let parts = reader.read(&ranges)?;
                 guarded(path, || decoder.push_ranges(ranges, parts))?;
             }
             DecodeResult::Data(metadata) => return Ok(metadata),

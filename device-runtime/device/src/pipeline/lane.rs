@@ -49,6 +49,9 @@ impl<'r> LaneWorker<'r> {
 
     /// Runs all morsels of a lane and sends their rows.
     pub(super) fn run_lane(&mut self, lane: &[MorselPlan]) -> Result<(), Halt> {
+        if self.rows_left == Some(0) {
+            return Err(Halt::Enough);
+        }
         self.morsels = lane.iter().map(|morsel| morsel.id).collect();
         self.take_core();
         self.renew_worker()?;
@@ -74,7 +77,12 @@ impl<'r> LaneWorker<'r> {
     }
 
     /// Projects or aggregates a batch.
-    pub(super) fn main(&mut self, columns: &[Option<ArrayRef>], rows: usize, selected: Option<&BooleanBuffer>) -> Result<(), Halt> {
+    pub(super) fn main(
+        &mut self,
+        columns: &[Option<ArrayRef>],
+        rows: usize,
+        selected: Option<&BooleanBuffer>,
+    ) -> Result<(), Halt> {
         if matches!(self.run.job.program.manifest().output, Output::Project(_)) {
             let batch = self.worker.project(columns, rows, selected)?;
             return self.send_batch(batch);

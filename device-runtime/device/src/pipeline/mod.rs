@@ -17,13 +17,12 @@ mod run;
 mod size;
 mod zones;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 pub(crate) use cores::{Cores, Memory};
 pub(crate) use footer::FooterCache;
 pub(crate) use run::{Environment, Job, start};
 
 use crate::error::DeviceError;
+use crate::panics;
 
 /// Why a worker stopped before the end.
 #[derive(Debug)]
@@ -42,10 +41,10 @@ impl From<DeviceError> for Halt {
 
 /// Runs Parquet code over bytes that nobody vouches for: its errors, and its panics too, are the object's fault.
 fn guarded<T>(path: &str, parse: impl FnOnce() -> Result<T, parquet::errors::ParquetError>) -> Result<T, DeviceError> {
-    // The parsed state is dropped after a panic: nothing half-done is seen.
-    match catch_unwind(AssertUnwindSafe(parse)) {
-        Ok(result) => result.map_err(|error| bad_object(path, error)),
-        Err(_) => Err(bad_object(path, "it makes the Parquet reader panic: corrupt")),
+    // What was half done is dropped by the caller, with the error.
+    match panics::catch(parse) {
+        Some(result) => result.map_err(|error| bad_object(path, error)),
+        None => Err(bad_object(path, "it makes the Parquet reader panic: corrupt")),
     }
 }
 

@@ -96,7 +96,7 @@ impl<'a> Morsel<'a> {
         let mut bits = BooleanBufferBuilder::new(self.rows);
         let mut fresh: BTreeMap<usize, Chunks> = BTreeMap::new();
         let mut source = self.source(lane.run.job.program.select_columns(conjunct))?;
-        while let Some((columns, rows)) = source.next(self, lane)? {
+        while let Some(Batch { columns, rows }) = source.next(self, lane)? {
             bits.append_buffer(&lane.worker.select(conjunct, &columns, rows)?);
             for &column in source.decoded().iter().filter(|column| later.contains(column)) {
                 if let Some(array) = &columns[column] {
@@ -147,7 +147,7 @@ impl<'a> Morsel<'a> {
     }
 
     fn main_batches(&self, lane: &mut LaneWorker<'_>, source: &mut Source<'_>) -> Result<(), Halt> {
-        while let Some((columns, rows)) = source.next(self, lane)? {
+        while let Some(Batch { columns, rows }) = source.next(self, lane)? {
             let selected = self.mask.as_ref().map(|mask| mask.slice(source.position - rows, rows));
             if selected.as_ref().is_none_or(BooleanBuffer::has_true) {
                 lane.main(&columns, rows, selected.as_ref())?;
@@ -200,7 +200,8 @@ impl<'a> Morsel<'a> {
             let first = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset()) as u64;
             let dictionary = pages.first().map_or(0, |page| (page.offset as u64).saturating_sub(first));
             let selected = guarded(&self.file.version.path, || Ok(selection.scan_ranges(pages)));
-            let selected = selected.map_or(whole, |ranges| ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum());
+            let selected =
+                selected.map_or(whole, |ranges| ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum());
             selected.saturating_add(dictionary).min(whole)
         });
         bytes.sum()
@@ -228,14 +229,21 @@ struct Source<'a> {
     position: usize,
 }
 
+/// Some rows.
+struct Batch {
+    /// An array for each column of the manifest that was asked for.
+    columns: Vec<Option<ArrayRef>>,
+    rows: usize,
+}
+
 impl Source<'_> {
     /// The columns that are decoded here.
     fn decoded(&self) -> &[usize] {
         self.decode.as_ref().map_or(&[], Decode::wanted)
     }
 
-    /// The next batch: an array for each column of the manifest that is among them, and its rows.
-    fn next(&mut self, morsel: &Morsel<'_>, lane: &mut LaneWorker<'_>) -> Result<Option<(Vec<Option<ArrayRef>>, usize)>, Halt> {
+    /// The next batch; `None` after the last.
+    fn next(&mut self, morsel: &Morsel<'_>, lane: &mut LaneWorker<'_>) -> Result<Option<Batch>, Halt> {
         lane.check()?;
         let (fresh, rows) = match &mut self.decode {
             Some(decode) => match decode.next(lane)? {
@@ -257,7 +265,7 @@ impl Source<'_> {
             columns[column] = Some(array);
         }
         self.position += rows;
-        Ok(Some((columns, rows)))
+        Ok(Some(Batch { columns, rows }))
     }
 }
 

@@ -31,10 +31,11 @@ fn long_view_bytes(views: &[u128]) -> usize {
 
 /// Lets go of buffers of which a few views are left: they would all travel with the batch.
 pub(super) fn compact_views(batch: RecordBatch) -> RecordBatch {
-    if !batch.columns().iter().any(|column| is_wasteful(column)) {
+    if !batch.columns().iter().any(is_wasteful) {
         return batch;
     }
-    let columns = batch.columns().iter().map(|column| if is_wasteful(column) { compacted(column) } else { column.clone() }).collect();
+    let columns =
+        batch.columns().iter().map(|column| if is_wasteful(column) { compacted(column) } else { column.clone() }).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &options).unwrap_or(batch)
 }

@@ -170,10 +170,10 @@ impl Statistics<'_> {
             if len > BLOOM_BYTES_MAX || !bloom_hashes(file_type) {
                 continue;
             }
-            let (parts, bytes) = object.read(&[offset..offset.saturating_add(len)])?;
-            read += bytes;
+            let (bytes, len) = object.read_one(offset..offset.saturating_add(len))?;
+            read += len;
             let absent = guarded(self.path, || {
-                let filter = Sbbf::from_bytes(&parts[0])?;
+                let filter = Sbbf::from_bytes(&bytes)?;
                 Ok(test.literals.iter().all(|literal| is_absent(&filter, physical, literal)))
             });
             // A filter that cannot be read excludes nothing.
