@@ -1,1 +1,2 @@
-//! Placeholder.
+//! Benchmarks of all crates together, in `benches/`.
+#![forbid(unsafe_code)]

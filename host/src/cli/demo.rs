@@ -69,7 +69,13 @@ fn cache_folder() -> PathBuf {
     cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("nearside")
 }
 
-async fn show(out: &mut impl Write, host: &SessionContext, near: &SessionContext, number: u8, question: &str) -> Result<(), Failure> {
+async fn show(
+    out: &mut impl Write,
+    host: &SessionContext,
+    near: &SessionContext,
+    number: u8,
+    question: &str,
+) -> Result<(), Failure> {
     let sql = tpch::query(number);
     let expected = query::run_one(host, sql).await?;
     let answer = query::run_one(near, sql).await?;
@@ -112,7 +118,14 @@ fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answe
     let sum = |of: fn(&nearside_device::ledger::Morsel) -> u64| work.morsels.iter().map(of).sum::<u64>();
     let row = |name: &str, value: String| format!("  {name:<34}{value:>16}");
     writeln!(out, "\n── ledger")?;
-    writeln!(out, "{}", row("rows in / selected / returned", format!("{} / {} / {}", sum(|m| m.rows), sum(|m| m.rows_selected), work.returned_rows)))?;
+    writeln!(
+        out,
+        "{}",
+        row(
+            "rows in / selected / returned",
+            format!("{} / {} / {}", sum(|m| m.rows), sum(|m| m.rows_selected), work.returned_rows)
+        )
+    )?;
     writeln!(out, "{}", row("bytes of the needed columns", bytes(sum(|m| m.bytes_eligible))))?;
     writeln!(out, "{}", row("  of those pruned by statistics", bytes(sum(|m| m.bytes_pruned))))?;
     writeln!(out, "{}", row("bytes read beside the data", bytes(sum(|m| m.bytes_read))))?;
@@ -139,6 +152,9 @@ mod tests {
     /// Units change where they should.
     #[test]
     fn bytes_for_people() {
-        assert_eq!(["0 B", "1023 B", "1.00 KiB", "1.50 MiB"], [bytes(0), bytes(1023), bytes(1024), bytes(1_572_864)].map(|text| text).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0 B", "1023 B", "1.00 KiB", "1.50 MiB"],
+            [bytes(0), bytes(1023), bytes(1024), bytes(1_572_864)].map(|text| text).each_ref().map(String::as_str)
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use datafusion::common::stats::Precision;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, StatisticsArgs, StatisticsContext};
 use indicatif::{ProgressBar, ProgressStyle};
 use nearside::OffloadExec;
 use tokio::task::JoinHandle;
@@ -58,7 +58,7 @@ pub(crate) fn bar(total: Option<u64>) -> ProgressBar {
 /// Rows of all scans, if their statistics are exact.
 fn total_rows(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
     if plan.is::<DataSourceExec>() {
-        let statistics = plan.partition_statistics(None).ok()?;
+        let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).ok()?;
         return match statistics.num_rows {
             Precision::Exact(rows) | Precision::Inexact(rows) => u64::try_from(rows).ok(),
             Precision::Absent => None,
@@ -69,7 +69,8 @@ fn total_rows(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
 
 /// Rows that scans have given out, or devices have been through.
 fn done_rows(plan: &Arc<dyn ExecutionPlan>) -> u64 {
-    let metric = |name: &str| plan.metrics().and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |value| value.as_usize() as u64);
+    let metric =
+        |name: &str| plan.metrics().and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |value| value.as_usize() as u64);
     let here = if plan.is::<OffloadExec>() {
         metric("rows_in")
     } else if plan.is::<DataSourceExec>() {

@@ -99,7 +99,9 @@ fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failur
             // What only the daemon has needs no entry.
             Some(prefix) if prefix.starts_with("nearside://") => {}
             Some(prefix) => entries.push(format!("{}={url}", base_url(&prefix)?)),
-            None => return Err(Failure::usage(format!("--device {device}: say for which files, PREFIX={device}, or give --data"))),
+            None => {
+                return Err(Failure::usage(format!("--device {device}: say for which files, PREFIX={device}, or give --data")));
+            }
         }
     }
     Ok(entries.join(", "))
@@ -132,8 +134,7 @@ async fn find_tables(context: &SessionContext, data: &Url) -> Result<Vec<(String
     let unreachable = |error: object_store::Error| Failure::usage(format!("--data {data}: {error}"));
     let found = store.list_with_delimiter(Some(listing.prefix())).await.map_err(unreachable)?;
     let files = found.objects.iter().filter(|object| object.size > 0).map(|object| &object.location);
-    let mut tables: Vec<_> =
-        files.filter_map(|path| Some((table_name(path.filename()?)?.to_owned(), below(path)))).collect();
+    let mut tables: Vec<_> = files.filter_map(|path| Some((table_name(path.filename()?)?.to_owned(), below(path)))).collect();
     for folder in &found.common_prefixes {
         if let (Some(name), true) = (folder.filename(), has_parquet(&store, folder).await.map_err(unreachable)?) {
             tables.push((name.to_owned(), format!("{}/", below(folder))));

@@ -38,6 +38,7 @@ fn make(url: &Url) -> Result<Box<dyn ObjectStore>> {
     root.set_path("/");
     // `object_store` takes the variables in lower case.
     let options = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).map(|(name, value)| (name.to_lowercase(), value));
-    let (store, _) = object_store::parse_url_opts(&root, options).map_err(|error| DataFusionError::ObjectStore(Box::new(error)))?;
+    let (store, _) =
+        object_store::parse_url_opts(&root, options).map_err(|error| DataFusionError::ObjectStore(Box::new(error)))?;
     Ok(store)
 }

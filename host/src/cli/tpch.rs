@@ -117,7 +117,11 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
     let plain = session::open(&SessionArguments { offload: nearside::Offload::Never, ..arguments.session.clone() }).await?;
     let mut all = Vec::new();
     let mut out = io::stdout().lock();
-    writeln!(out, "{:>5} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12}  verified", "query", "ms", "rows", "executions", "eligible", "read", "returned")?;
+    writeln!(
+        out,
+        "{:>5} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12}  verified",
+        "query", "ms", "rows", "executions", "eligible", "read", "returned"
+    )?;
     for number in queries {
         let figures = run_query(&context, arguments.verify.then_some(&plain), number).await?;
         print_row(&mut out, &figures)?;
@@ -127,7 +131,8 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(&all).map_err(Failure::query)?;
         std::fs::write(path, text).map_err(|error| Failure::usage(format!("--json {}: {error}", path.display())))?;
     }
-    let different: Vec<_> = all.iter().filter(|figures| figures.verified == Some(false)).map(|figures| figures.query.to_string()).collect();
+    let different: Vec<_> =
+        all.iter().filter(|figures| figures.verified == Some(false)).map(|figures| figures.query.to_string()).collect();
     if different.is_empty() {
         Ok(())
     } else {

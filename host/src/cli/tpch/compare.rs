@@ -48,10 +48,11 @@ fn cells(column: &dyn Array) -> Result<Vec<Cell>, ArrowError> {
 }
 
 fn same(expected: &[Cell], actual: &[Cell]) -> bool {
-    expected.len() == actual.len() && expected.iter().zip(actual).all(|cells| match cells {
-        (Cell::Float(Some(a)), Cell::Float(Some(b))) => a == b || (a - b).abs() <= RELATIVE_TOLERANCE * a.abs().max(b.abs()),
-        (a, b) => a == b,
-    })
+    expected.len() == actual.len()
+        && expected.iter().zip(actual).all(|cells| match cells {
+            (Cell::Float(Some(a)), Cell::Float(Some(b))) => a == b || (a - b).abs() <= RELATIVE_TOLERANCE * a.abs().max(b.abs()),
+            (a, b) => a == b,
+        })
 }
 
 #[cfg(test)]
