@@ -48,7 +48,8 @@ impl Delivery {
             return Err(dishonest("morsels that share rows are not done together"));
         }
         self.done = done;
-        let (ready, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|waiting| self.done.contains(&waiting.morsels[0]));
+        let (ready, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| self.done.contains(&waiting.morsels[0]));
         self.waiting = waiting;
         Ok(ready.into_iter().map(|waiting: Waiting| waiting.batch).collect())
     }

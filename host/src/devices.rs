@@ -51,7 +51,8 @@ pub(crate) struct Connection {
 impl Devices {
     /// Devices of one's own are connected already.
     pub(crate) fn new(stores: Arc<dyn ObjectStoreRegistry>, own: impl IntoIterator<Item = (DeviceUrl, Arc<dyn Device>)>) -> Self {
-        let connect = |(url, device): (DeviceUrl, _)| (Key::Remote(url.clone()), Arc::new(Connection::new(url.to_string(), device)));
+        let connect =
+            |(url, device): (DeviceUrl, _)| (Key::Remote(url.clone()), Arc::new(Connection::new(url.to_string(), device)));
         Self { stores, connections: Mutex::new(own.into_iter().map(connect).collect()) }
     }
 

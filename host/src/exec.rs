@@ -59,7 +59,13 @@ impl OffloadExec {
         let properties = PlanProperties::clone(child.properties())
             .with_scheduling_type(SchedulingType::Cooperative)
             .with_emission_type(EmissionType::Incremental);
-        Self { decision, child, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new(), account: SharedAccount::default() }
+        Self {
+            decision,
+            child,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+            account: SharedAccount::default(),
+        }
     }
 
     /// Why nothing was offloaded; `None` if something was.
@@ -122,7 +128,10 @@ impl ExecutionPlan for OffloadExec {
         vec![false]
     }
 
-    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue) // all are the child's
     }
 

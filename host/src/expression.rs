@@ -44,7 +44,12 @@ pub(crate) struct Translator<'a> {
 
 impl<'a> Translator<'a> {
     /// `constants` belong to the table's last columns: those the files do not hold.
-    pub(crate) fn new(schema: &'a Schema, constants: &'a [Option<ScalarValue>], options: &'a NearsideOptions, moment: Moment) -> Self {
+    pub(crate) fn new(
+        schema: &'a Schema,
+        constants: &'a [Option<ScalarValue>],
+        options: &'a NearsideOptions,
+        moment: Moment,
+    ) -> Self {
         Self { schema, constants, options, moment, used: Vec::new() }
     }
 
@@ -210,7 +215,8 @@ impl<'a> Translator<'a> {
     fn subquery(&self, subquery: &ScalarSubqueryExpr) -> Result<Expr, Reason> {
         let value = match self.moment {
             Moment::Plan => {
-                let data_type = PhysicalExpr::data_type(subquery, self.schema).map_err(|error| Reason::Unresolved(error.to_string()))?;
+                let data_type =
+                    PhysicalExpr::data_type(subquery, self.schema).map_err(|error| Reason::Unresolved(error.to_string()))?;
                 ScalarValue::new_default(&data_type)
             }
             Moment::Run => match subquery.evaluate(&RecordBatch::new_empty(Arc::new(Schema::empty()))) {
@@ -272,7 +278,10 @@ const ALTERNATIVES_MAX: usize = 16;
 /// Conjuncts that are true wherever `filter` is, each of which `translates`.
 ///
 /// A hash join's dynamic filter is a `CASE` over its partitions of bounds and hash look-ups: what can be used of it are the bounds, in any partition.
-pub(crate) fn weaker(filter: &Arc<dyn PhysicalExpr>, translates: &dyn Fn(&Arc<dyn PhysicalExpr>) -> bool) -> Vec<Arc<dyn PhysicalExpr>> {
+pub(crate) fn weaker(
+    filter: &Arc<dyn PhysicalExpr>,
+    translates: &dyn Fn(&Arc<dyn PhysicalExpr>) -> bool,
+) -> Vec<Arc<dyn PhysicalExpr>> {
     if let Some(binary) = filter.downcast_ref::<BinaryExpr>() {
         if *binary.op() == Operator::And {
             return [binary.left(), binary.right()].into_iter().flat_map(|side| weaker(side, translates)).collect();
@@ -281,7 +290,8 @@ pub(crate) fn weaker(filter: &Arc<dyn PhysicalExpr>, translates: &dyn Fn(&Arc<dy
     if let Some(case) = filter.downcast_ref::<CaseExpr>() {
         return weaker_case(case, translates).into_iter().collect();
     }
-    let says_nothing = filter.downcast_ref::<Literal>().is_some_and(|literal| *literal.value() == ScalarValue::Boolean(Some(true)));
+    let says_nothing =
+        filter.downcast_ref::<Literal>().is_some_and(|literal| *literal.value() == ScalarValue::Boolean(Some(true)));
     if !says_nothing && translates(filter) { vec![Arc::clone(filter)] } else { Vec::new() }
 }
 

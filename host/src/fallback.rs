@@ -63,7 +63,12 @@ pub(crate) async fn remaining_plan(
 }
 
 /// The file without these row groups; its byte range, if it has one, still applies.
-async fn without(file: &PartitionedFile, row_groups: &[u32], config: &FileScanConfig, context: &TaskContext) -> Result<PartitionedFile> {
+async fn without(
+    file: &PartitionedFile,
+    row_groups: &[u32],
+    config: &FileScanConfig,
+    context: &TaskContext,
+) -> Result<PartitionedFile> {
     let store = context.runtime_env().object_store(&config.object_store_url)?;
     let readers = DefaultParquetFileReaderFactory::new(store);
     let mut reader = readers.create_reader(0, file.clone(), file.metadata_size_hint, &ExecutionPlanMetricsSet::new())?;

@@ -83,7 +83,10 @@ pub fn extend(context: SessionContext) -> Result<SessionContext> {
 ///
 /// # Errors
 /// As [`extend`].
-pub fn extend_with(context: SessionContext, own: impl IntoIterator<Item = (DeviceUrl, Arc<dyn Device>)>) -> Result<SessionContext> {
+pub fn extend_with(
+    context: SessionContext,
+    own: impl IntoIterator<Item = (DeviceUrl, Arc<dyn Device>)>,
+) -> Result<SessionContext> {
     let state = context.state();
     let mut config = state.config().clone();
     if config.options().extensions.get::<NearsideOptions>().is_some() {

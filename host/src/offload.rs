@@ -62,7 +62,12 @@ impl Offload {
     }
 
     /// The request that runs a program over these files.
-    pub(crate) fn request(&self, program: &Program, store: &ObjectStoreUrl, files: &[PartitionedFile]) -> Result<Request, DeviceError> {
+    pub(crate) fn request(
+        &self,
+        program: &Program,
+        store: &ObjectStoreUrl,
+        files: &[PartitionedFile],
+    ) -> Result<Request, DeviceError> {
         let objects = files.iter().map(|file| self.slice(store, file)).collect::<Result<_, _>>()?;
         let fields: Vec<_> = program.columns.iter().map(|index| Arc::clone(&self.shape.table.fields()[*index])).collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));

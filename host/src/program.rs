@@ -26,7 +26,12 @@ pub(crate) struct Program {
 
 impl Program {
     /// Lowers and compiles a shape.
-    pub(crate) fn compile(shape: &Shape, options: &NearsideOptions, capabilities: &Capabilities, moment: Moment) -> Result<Self, Reason> {
+    pub(crate) fn compile(
+        shape: &Shape,
+        options: &NearsideOptions,
+        capabilities: &Capabilities,
+        moment: Moment,
+    ) -> Result<Self, Reason> {
         let lowered = shape.lower(options, moment)?;
         let compiled = nearside_planner::compile(&lowered.fragment, capabilities)?;
         Ok(Self {

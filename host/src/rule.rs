@@ -43,9 +43,10 @@ impl PhysicalOptimizerRule for OffloadRule {
         if options.offload == Policy::Never {
             return Ok(plan);
         }
-        let locations: LocationMap = options.devices.parse().map_err(|error: crate::location::LocationError| {
-            DataFusionError::Configuration(error.to_string())
-        })?;
+        let locations: LocationMap = options
+            .devices
+            .parse()
+            .map_err(|error: crate::location::LocationError| DataFusionError::Configuration(error.to_string()))?;
         let count_instructions = plan.downcast_ref::<AnalyzeExec>().is_some_and(AnalyzeExec::verbose);
         let pass = Pass { devices: &self.devices, locations, options, count_instructions };
         pass.rewrite(&plan, None)
@@ -136,7 +137,12 @@ impl Pass<'_> {
         Program::compile(shape, &self.options, capabilities, Moment::Plan)
     }
 
-    fn offload(&self, chain: &Chain, target: &Target<'_>, parent: Option<&Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn offload(
+        &self,
+        chain: &Chain,
+        target: &Target<'_>,
+        parent: Option<&Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let supports = |shape: &Shape| self.compile(shape, &target.capabilities).map(drop);
         let mut climb = Climb::new(chain, target.shape.clone(), &self.options, &supports)?;
         let program = match self.compile(&climb.shape, &target.capabilities) {

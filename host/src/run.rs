@@ -42,9 +42,15 @@ pub(crate) struct Run {
 enum Phase {
     /// Not polled yet: what dynamic filters say is not known.
     Start,
-    Device { program: ProgramDigest, events: BoxStream<'static, Result<Event, DeviceError>> },
+    Device {
+        program: ProgramDigest,
+        events: BoxStream<'static, Result<Event, DeviceError>>,
+    },
     /// The fallback for what is missing, and the failure that made it necessary.
-    Host { rows: SendableRecordBatchStream, failure: Option<DeviceError> },
+    Host {
+        rows: SendableRecordBatchStream,
+        failure: Option<DeviceError>,
+    },
     Done,
 }
 
@@ -152,7 +158,9 @@ impl Run {
             let (program, device) = (program.short_digest().to_owned(), connection.url.clone());
             return Err(Reason::Quarantined { program, device });
         }
-        let store = scan_config(&self.plan).map(|config| &config.object_store_url).map_err(|error| Reason::BadDevice(error.to_string()))?;
+        let store = scan_config(&self.plan)
+            .map(|config| &config.object_store_url)
+            .map_err(|error| Reason::BadDevice(error.to_string()))?;
         let files = files(&self.plan, self.partition).map_err(|error| Reason::BadDevice(error.to_string()))?;
         let request = offload.request(&program, store, files)?;
         self.account.lock().executions += 1;

@@ -172,6 +172,7 @@ pub(crate) fn contains(expr: &Arc<dyn PhysicalExpr>, such: &dyn Fn(&Arc<dyn Phys
 
 /// All columns of a schema, as a projection that changes nothing.
 pub(crate) fn all_columns(schema: &SchemaRef) -> Vec<ProjectionExpr> {
-    let column = |(index, field): (usize, &FieldRef)| ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name());
+    let column =
+        |(index, field): (usize, &FieldRef)| ProjectionExpr::new(Arc::new(Column::new(field.name(), index)), field.name());
     schema.fields().iter().enumerate().map(column).collect()
 }

@@ -45,7 +45,14 @@ async fn merged(plan: &Arc<dyn ExecutionPlan>, batches: &[RecordBatch], context:
     let rows = MemorySourceConfig::try_new_exec(&[batches.to_vec()], schema, None)?;
     let calls = partial.aggr_expr().to_vec();
     let filters = vec![None; calls.len()];
-    let whole = AggregateExec::try_new(AggregateMode::Final, partial.group_expr().as_final(), calls, filters, rows, partial.input_schema())?;
+    let whole = AggregateExec::try_new(
+        AggregateMode::Final,
+        partial.group_expr().as_final(),
+        calls,
+        filters,
+        rows,
+        partial.input_schema(),
+    )?;
     let schema = whole.schema();
     Ok(concat_batches(&schema, &collect(Arc::new(whole), Arc::clone(context)).await?)?)
 }
@@ -72,7 +79,8 @@ fn same_rows(device: &RecordBatch, host: &RecordBatch) -> Result<Result<(), Stri
 fn sorted(batch: &RecordBatch) -> Result<RecordBatch> {
     let (floats, others): (Vec<_>, Vec<_>) = batch.columns().iter().cloned().partition(|column| column.data_type().is_floating());
     let sortable = |column: &ArrayRef| !column.data_type().is_nested();
-    let columns: Vec<_> = others.into_iter().chain(floats).filter(sortable).map(|values| SortColumn { values, options: None }).collect();
+    let columns: Vec<_> =
+        others.into_iter().chain(floats).filter(sortable).map(|values| SortColumn { values, options: None }).collect();
     if columns.is_empty() {
         return Ok(batch.clone());
     }
@@ -106,7 +114,8 @@ mod tests {
     use super::*;
 
     fn batch(keys: Vec<i32>, sums: Vec<Option<f64>>) -> RecordBatch {
-        let columns = [("k", Arc::new(Int32Array::from(keys)) as ArrayRef), ("s", Arc::new(Float64Array::from(sums)) as ArrayRef)];
+        let columns =
+            [("k", Arc::new(Int32Array::from(keys)) as ArrayRef), ("s", Arc::new(Float64Array::from(sums)) as ArrayRef)];
         RecordBatch::try_from_iter(columns).unwrap()
     }
 

@@ -12,8 +12,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use nearside_planner::fragment::Function;
 
 use super::super::shape::{AggregateState, Shape, ShapeOutput};
@@ -102,7 +102,9 @@ fn argument(call: &AggregateFunctionExpr) -> Result<Option<Arc<dyn PhysicalExpr>
 }
 
 /// A fused aggregate as `Partial` and `Final`: what goes below and a function of the input that goes above.
-pub(super) fn split(node: &AggregateExec) -> datafusion::common::Result<Option<(Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>)>> {
+pub(super) fn split(
+    node: &AggregateExec,
+) -> datafusion::common::Result<Option<(Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>)>> {
     let final_mode = match node.mode() {
         AggregateMode::Single => AggregateMode::Final,
         AggregateMode::SinglePartitioned => AggregateMode::FinalPartitioned,

@@ -174,7 +174,11 @@ impl Climb {
 
 enum Step {
     /// The operator, or the lower part of it, is in; `rest` is its upper part.
-    Accepted { shape: Shape, plan: Arc<dyn ExecutionPlan>, rest: Option<Arc<dyn ExecutionPlan>> },
+    Accepted {
+        shape: Shape,
+        plan: Arc<dyn ExecutionPlan>,
+        rest: Option<Arc<dyn ExecutionPlan>>,
+    },
     Refused(Reason),
 }
 

@@ -75,7 +75,10 @@ pub(crate) fn round_robin(node: &Arc<dyn ExecutionPlan>) -> Option<usize> {
 }
 
 /// The same operator over another input.
-pub(crate) fn over(node: &Arc<dyn ExecutionPlan>, input: Arc<dyn ExecutionPlan>) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn over(
+    node: &Arc<dyn ExecutionPlan>,
+    input: Arc<dyn ExecutionPlan>,
+) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
     use datafusion::physical_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
     Arc::clone(node).replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
 }

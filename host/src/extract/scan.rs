@@ -45,14 +45,18 @@ pub(crate) fn scan_shape(config: &FileScanConfig, source: &ParquetSource) -> Res
 
 fn check(config: &FileScanConfig, source: &ParquetSource) -> Result<(), Reason> {
     let files = || config.file_groups.iter().flat_map(|group| group.iter());
-    let chosen = |file: &PartitionedFile| file.extension::<ParquetAccessPlan>().is_some() || file.extension::<ParquetRowSelection>().is_some();
+    let chosen = |file: &PartitionedFile| {
+        file.extension::<ParquetAccessPlan>().is_some() || file.extension::<ParquetRowSelection>().is_some()
+    };
     if !config.file_source().table_schema().virtual_columns().is_empty() {
         return Err(Reason::Scan("columns that the reader makes"));
     }
     if config.expr_adapter_factory.is_some() {
         return Err(Reason::Scan("an expression adapter of its own"));
     }
-    if source.table_parquet_options().crypto.file_decryption.is_some() || source.table_parquet_options().crypto.factory_id.is_some() {
+    if source.table_parquet_options().crypto.file_decryption.is_some()
+        || source.table_parquet_options().crypto.factory_id.is_some()
+    {
         return Err(Reason::Scan("encrypted files"));
     }
     if files().any(chosen) {

@@ -42,7 +42,10 @@ pub struct Progress {
 
 impl std::fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("files", &self.files).field("row_group_rows", &self.row_group_rows).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("files", &self.files)
+            .field("row_group_rows", &self.row_group_rows)
+            .finish_non_exhaustive()
     }
 }
 

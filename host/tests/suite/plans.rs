@@ -1,8 +1,8 @@
 //! What is pushed, what stays, and how `EXPLAIN` says so.
 
-mod common;
-
 use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::common;
 
 async fn plan(context: &SessionContext, sql: &str) -> String {
     let (plan, _) = common::run(context, sql).await;
@@ -101,7 +101,16 @@ async fn analyze_shows_the_ledger() {
     let context = always().await;
     let sql = "SELECT sum(l_quantity) FROM lineitem WHERE l_shipdate < date '1994-01-01'";
     let text = common::lines(&common::run(&context, &format!("EXPLAIN ANALYZE {sql}")).await.1).join("\n");
-    for metric in ["bytes_eligible=", "bytes_pruned=", "bytes_read=", "bytes_decoded=", "bytes_returned=", "rows_in=", "fuel=", "device_decode="] {
+    for metric in [
+        "bytes_eligible=",
+        "bytes_pruned=",
+        "bytes_read=",
+        "bytes_decoded=",
+        "bytes_returned=",
+        "rows_in=",
+        "fuel=",
+        "device_decode=",
+    ] {
         assert!(text.contains(metric), "{metric}\n{text}");
     }
     assert!(text.contains("FallbackExec"), "{text}");

@@ -1,9 +1,9 @@
 //! All 22 queries give DataFusion's own answer when everything a device can take goes to an embedded one.
 
-mod common;
-
 use datafusion::prelude::SessionConfig;
-use nearside::tpch;
+use nearside::tpch as benchmark;
+
+use crate::common;
 
 /// Queries that must have an offloaded fragment.
 const OFFLOADED: [u8; 16] = [1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 17, 19, 20, 21];
@@ -12,8 +12,8 @@ async fn check(config: &SessionConfig, queries: impl IntoIterator<Item = u8>) {
     let plain = common::plain(config.clone()).await;
     let embedded = common::embedded(config.clone(), "always").await;
     for number in queries {
-        let (_, expected) = common::run(&plain, tpch::query(number)).await;
-        let (plan, given) = common::run(&embedded, tpch::query(number)).await;
+        let (_, expected) = common::run(&plain, benchmark::query(number)).await;
+        let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
         let explain = common::explain(&plan);
         assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{explain}");
         let account = nearside::account(&plan);
@@ -37,13 +37,13 @@ async fn q1_is_equal() {
 /// All of them, as DataFusion plans them by default.
 #[tokio::test]
 async fn all_queries_are_equal() {
-    check(&SessionConfig::new().with_target_partitions(2), tpch::QUERIES).await;
+    check(&SessionConfig::new().with_target_partitions(2), benchmark::QUERIES).await;
 }
 
 /// One partition: aggregates are fused, and split again.
 #[tokio::test]
 async fn all_queries_are_equal_in_one_partition() {
-    check(&SessionConfig::new().with_target_partitions(1), tpch::QUERIES).await;
+    check(&SessionConfig::new().with_target_partitions(1), benchmark::QUERIES).await;
 }
 
 /// Predicates inside of the scan, byte ranges instead of files, batches of odd sizes.
@@ -51,7 +51,7 @@ async fn all_queries_are_equal_in_one_partition() {
 async fn all_queries_are_equal_with_pushed_filters() {
     let mut config = SessionConfig::new().with_target_partitions(4).with_batch_size(1000).with_repartition_file_min_size(1);
     config.options_mut().execution.parquet.pushdown_filters = true;
-    check(&config, tpch::QUERIES).await;
+    check(&config, benchmark::QUERIES).await;
 }
 
 /// The interpreter gives the same; byte code alone does too.
@@ -63,8 +63,8 @@ async fn both_engines_are_equal() {
     common::set(&embedded, "nearside.interpreter", "true").await;
     common::set(&embedded, "nearside.vector_helpers", "false").await;
     for number in [1, 6, 12, 14, 19] {
-        let (_, expected) = common::run(&plain, tpch::query(number)).await;
-        let (plan, given) = common::run(&embedded, tpch::query(number)).await;
+        let (_, expected) = common::run(&plain, benchmark::query(number)).await;
+        let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
         assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{}", common::explain(&plan));
     }
 }
@@ -76,9 +76,9 @@ async fn auto_and_verify_are_equal() {
     let plain = common::plain(config.clone()).await;
     let auto = common::embedded(config, "auto").await;
     common::set(&auto, "nearside.verify", "true").await;
-    for number in tpch::QUERIES {
-        let (_, expected) = common::run(&plain, tpch::query(number)).await;
-        let (plan, given) = common::run(&auto, tpch::query(number)).await;
+    for number in benchmark::QUERIES {
+        let (_, expected) = common::run(&plain, benchmark::query(number)).await;
+        let (plan, given) = common::run(&auto, benchmark::query(number)).await;
         assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{}", common::explain(&plan));
     }
 }

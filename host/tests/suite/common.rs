@@ -1,5 +1,4 @@
 //! TPC-H at a small scale, generated once a test binary, and ways to ask it.
-#![expect(dead_code, reason = "each test binary uses some of it")]
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +11,7 @@ use nearside::tpch;
 use tempfile::TempDir;
 
 /// Small row groups, so that there are several; large tables in three files.
-pub const SCALE: f64 = 0.01;
+pub(crate) const SCALE: f64 = 0.01;
 
 static DATA: LazyLock<TempDir> = LazyLock::new(|| {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -22,19 +21,19 @@ static DATA: LazyLock<TempDir> = LazyLock::new(|| {
 });
 
 /// Where the tables are.
-pub fn data() -> &'static Path {
+pub(crate) fn data() -> &'static Path {
     DATA.path()
 }
 
 /// A plain context with the tables.
-pub async fn plain(config: SessionConfig) -> SessionContext {
+pub(crate) async fn plain(config: SessionConfig) -> SessionContext {
     let context = SessionContext::new_with_config(config);
     register(&context, &format!("file://{}", data().display())).await;
     context
 }
 
 /// A context with the tables, an embedded device over them, and a policy.
-pub async fn embedded(config: SessionConfig, offload: &str) -> SessionContext {
+pub(crate) async fn embedded(config: SessionConfig, offload: &str) -> SessionContext {
     let context = nearside::extend(SessionContext::new_with_config(config)).expect("Nearside");
     set(&context, "nearside.devices", &format!("file://{}/=embedded", data().display())).await;
     set(&context, "nearside.offload", offload).await;
@@ -42,11 +41,11 @@ pub async fn embedded(config: SessionConfig, offload: &str) -> SessionContext {
     context
 }
 
-pub async fn set(context: &SessionContext, name: &str, value: &str) {
+pub(crate) async fn set(context: &SessionContext, name: &str, value: &str) {
     context.sql(&format!("SET {name} = '{value}'")).await.expect("a setting");
 }
 
-pub async fn register(context: &SessionContext, location: &str) {
+pub(crate) async fn register(context: &SessionContext, location: &str) {
     for table in tpch::TABLES {
         let file = data().join(format!("{table}.parquet"));
         let place = if file.exists() { format!("{location}/{table}.parquet") } else { format!("{location}/{table}/") };
@@ -55,7 +54,7 @@ pub async fn register(context: &SessionContext, location: &str) {
 }
 
 /// Plan and rows of a query.
-pub async fn run(context: &SessionContext, sql: &str) -> (Arc<dyn ExecutionPlan>, Vec<RecordBatch>) {
+pub(crate) async fn run(context: &SessionContext, sql: &str) -> (Arc<dyn ExecutionPlan>, Vec<RecordBatch>) {
     let frame = context.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let plan = frame.create_physical_plan().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let rows = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
@@ -63,24 +62,28 @@ pub async fn run(context: &SessionContext, sql: &str) -> (Arc<dyn ExecutionPlan>
 }
 
 /// The rows as text, in the order they came.
-pub fn lines(batches: &[RecordBatch]) -> Vec<String> {
+pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let options = FormatOptions::default().with_null("NULL").with_display_error(true);
     let mut lines = Vec::new();
     for batch in batches {
-        let columns: Vec<_> = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("printable")).collect();
-        lines.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")));
+        let columns: Vec<_> =
+            batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("printable")).collect();
+        lines.extend(
+            (0..batch.num_rows())
+                .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")),
+        );
     }
     lines
 }
 
 /// The rows as text, sorted.
-pub fn sorted_lines(batches: &[RecordBatch]) -> Vec<String> {
+pub(crate) fn sorted_lines(batches: &[RecordBatch]) -> Vec<String> {
     let mut lines = lines(batches);
     lines.sort();
     lines
 }
 
 /// A plan as `EXPLAIN` prints it.
-pub fn explain(plan: &Arc<dyn ExecutionPlan>) -> String {
+pub(crate) fn explain(plan: &Arc<dyn ExecutionPlan>) -> String {
     datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string()
 }

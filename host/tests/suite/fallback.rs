@@ -1,7 +1,5 @@
 //! Whatever happens to a device, the answer is right or the error says what happened.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +11,8 @@ use nearside::{Reason, tpch};
 use nearside_device::{Config, Embedded};
 use nearside_device::{Description, Device, DeviceError, Event, Execution, ProgramDigest, Request};
 use object_store::ObjectStore;
+
+use crate::common;
 
 /// A device that fails every execution after it has completed so many morsels.
 #[derive(Debug)]
@@ -108,7 +108,12 @@ async fn only_what_is_missing_is_run_again() {
             let (context, device) = flaky(completes, error.clone()).await;
             let (plan, given) = common::run(&context, sql).await;
             let (_, expected) = common::run(&plain, sql).await;
-            assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "{sql} after {completes}\n{}", common::explain(&plan));
+            assert_eq!(
+                common::sorted_lines(&given),
+                common::sorted_lines(&expected),
+                "{sql} after {completes}\n{}",
+                common::explain(&plan)
+            );
             let reasons = nearside::account(&plan).push_backs;
             assert!(reasons.iter().all(|reason| *reason == Reason::Device(error.clone())), "{reasons:?}");
             assert!(device.executions.load(Ordering::Relaxed) > 0, "{sql}\n{}", common::explain(&plan));
@@ -151,7 +156,8 @@ async fn changed_files_are_refused() {
 async fn unreachable_devices_are_named() {
     let context = nearside::extend(SessionContext::new()).unwrap();
     // Port 1 of this machine: nobody listens there.
-    let error = context.register_parquet("t", "nearside://127.0.0.1:1/t.parquet", Default::default()).await.unwrap_err().to_string();
+    let error =
+        context.register_parquet("t", "nearside://127.0.0.1:1/t.parquet", Default::default()).await.unwrap_err().to_string();
     assert!(error.contains("127.0.0.1:1"), "{error}");
 
     let plain = common::plain(SessionConfig::new()).await;

@@ -1,0 +1,6 @@
+//! The extension as its users see it: queries through DataFusion, one binary so that DataFusion is linked once.
+
+mod common;
+mod fallback;
+mod plans;
+mod tpch;
