@@ -100,5 +100,6 @@ pub(crate) fn disassembly(offload: &Offload, work: &Work, f: &mut fmt::Formatter
     for (slot, executions, instructions) in &work.blocks {
         write!(f, "\n      block at {slot}: {executions} executions of {instructions} instructions")?;
     }
-    Ok(())
+    // DataFusion appends the metrics to the last line.
+    f.write_str("\n      end of program")
 }

@@ -282,10 +282,10 @@ pub(crate) fn weaker(
     filter: &Arc<dyn PhysicalExpr>,
     translates: &dyn Fn(&Arc<dyn PhysicalExpr>) -> bool,
 ) -> Vec<Arc<dyn PhysicalExpr>> {
-    if let Some(binary) = filter.downcast_ref::<BinaryExpr>() {
-        if *binary.op() == Operator::And {
-            return [binary.left(), binary.right()].into_iter().flat_map(|side| weaker(side, translates)).collect();
-        }
+    if let Some(binary) = filter.downcast_ref::<BinaryExpr>()
+        && *binary.op() == Operator::And
+    {
+        return [binary.left(), binary.right()].into_iter().flat_map(|side| weaker(side, translates)).collect();
     }
     if let Some(case) = filter.downcast_ref::<CaseExpr>() {
         return weaker_case(case, translates).into_iter().collect();

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetAccessPlan};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetFileReaderFactory};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
+use datafusion::physical_expr::conjunction;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use nearside_device::MorselId;
 
 use crate::extract::over;
+use crate::shape::conjuncts;
 
 /// The scan at the bottom of a plan of single-input operators.
 pub(crate) fn scan_config(plan: &Arc<dyn ExecutionPlan>) -> Result<&FileScanConfig> {
@@ -59,6 +63,17 @@ pub(crate) async fn remaining_plan(
         .with_file_groups(vec![FileGroup::new(remaining)])
         .with_output_partitioning(None)
         .build();
+    replace_scan(plan, DataSourceExec::from_data_source(config))
+}
+
+/// `plan` as if there were no dynamic filters: which rows these leave depends on when they are asked.
+pub(crate) fn without_dynamic_filters(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut config = scan_config(plan)?.clone();
+    let source = config.file_source().downcast_ref::<ParquetSource>();
+    if let (Some(source), Some(predicate)) = (source, config.file_source().filter()) {
+        let (fixed, _) = conjuncts(&predicate);
+        config.file_source = Arc::new(source.with_predicate(conjunction(fixed)));
+    }
     replace_scan(plan, DataSourceExec::from_data_source(config))
 }
 

@@ -54,6 +54,12 @@ impl SharedAccount {
     }
 }
 
+/// A count of a morsel.
+type OfMorsel = fn(&Morsel) -> u64;
+
+/// A measurement of an execution.
+type OfTiming = fn(&nearside_device::ledger::Timing) -> u64;
+
 /// The metrics of one partition.
 #[derive(Clone)]
 pub(crate) struct OffloadMetrics {
@@ -62,16 +68,16 @@ pub(crate) struct OffloadMetrics {
     pub push_backs: Count,
     /// Rows that the host computed instead.
     pub fallback_rows: Count,
-    counts: Vec<(Count, fn(&Morsel) -> u64)>,
+    counts: Vec<(Count, OfMorsel)>,
     returned_bytes: Count,
     returned_rows: Count,
     metadata_bytes: Count,
     morsels: Count,
-    times: Vec<(Time, fn(&nearside_device::ledger::Timing) -> u64)>,
+    times: Vec<(Time, OfTiming)>,
 }
 
 /// Counts by morsel, by the name `EXPLAIN ANALYZE` gives them.
-const COUNTS: [(&str, fn(&Morsel) -> u64); 9] = [
+const COUNTS: [(&str, OfMorsel); 9] = [
     ("bytes_eligible", |morsel| morsel.bytes_eligible),
     ("bytes_pruned", |morsel| morsel.bytes_pruned),
     ("bytes_read", |morsel| morsel.bytes_read),
@@ -84,7 +90,7 @@ const COUNTS: [(&str, fn(&Morsel) -> u64); 9] = [
 ];
 
 /// Device time, summed over its workers.
-const TIMES: [(&str, fn(&nearside_device::ledger::Timing) -> u64); 5] = [
+const TIMES: [(&str, OfTiming); 5] = [
     ("device_read", |timing| timing.read_ns),
     ("device_decode", |timing| timing.decode_ns),
     ("device_bytecode", |timing| timing.bytecode_ns),

@@ -17,7 +17,7 @@ use nearside_device::{DeviceError, Event, MorselId, ProgramDigest};
 
 use crate::conform::conform;
 use crate::delivery::Delivery;
-use crate::fallback::{files, remaining_plan, scan_config};
+use crate::fallback::{files, remaining_plan, scan_config, without_dynamic_filters};
 use crate::metrics::{OffloadMetrics, SharedAccount};
 use crate::offload::Offload;
 use crate::reason::Reason;
@@ -237,6 +237,7 @@ impl Run {
 
     /// All rows, after comparing them with the child's.
     async fn verified(mut self) -> Result<Vec<RecordBatch>> {
+        self.plan = without_dynamic_filters(&self.plan)?;
         let mut batches = Vec::new();
         while let Some(batch) = self.next().await? {
             batches.push(batch);

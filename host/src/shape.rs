@@ -107,7 +107,8 @@ impl Shape {
     pub(crate) fn lower(&self, options: &NearsideOptions, moment: Moment) -> Result<Lowered, Reason> {
         let mut translator = Translator::new(&self.table, &self.constants, options, moment);
         let mut filter = self.filter.iter().map(|conjunct| translator.computed(conjunct)).collect::<Result<Vec<_>, _>>()?;
-        if moment == Moment::Run {
+        // Which rows dynamic filters leave depends on when they are asked: nothing to compare.
+        if moment == Moment::Run && !options.verify {
             for conjunct in self.current_filters(options) {
                 filter.push(translator.computed(&conjunct)?);
             }
@@ -158,8 +159,11 @@ impl AggregateState {
     }
 }
 
+/// Expressions that all hold.
+type Conjuncts = Vec<Arc<dyn PhysicalExpr>>;
+
 /// Conjuncts of a scan's or filter's predicate: those that must hold, and those that are dynamic.
-pub(crate) fn conjuncts(predicate: &Arc<dyn PhysicalExpr>) -> (Vec<Arc<dyn PhysicalExpr>>, Vec<Arc<dyn PhysicalExpr>>) {
+pub(crate) fn conjuncts(predicate: &Arc<dyn PhysicalExpr>) -> (Conjuncts, Conjuncts) {
     let all = split_conjunction(predicate).into_iter().cloned();
     let (dynamic, fixed): (Vec<_>, Vec<_>) = all.partition(|conjunct| conjunct.is::<DynamicFilterPhysicalExpr>());
     (fixed, dynamic)

@@ -27,7 +27,7 @@ pub struct Work {
     pub returned_bytes: u64,
     /// Rows of all result batches.
     pub returned_rows: u64,
-    /// Executions per basic block, if they were asked for: (first slot, executions, instructions in the block).
+    /// Executions per basic block, if they were asked for, by ascending slot: (first slot, executions, instructions in the block).
     pub blocks: Vec<(u32, u64, u32)>,
 }
 
@@ -85,11 +85,34 @@ impl Ledger {
         self.work.metadata_bytes += other.work.metadata_bytes;
         self.work.returned_bytes += other.work.returned_bytes;
         self.work.returned_rows += other.work.returned_rows;
+        for &(slot, executions, instructions) in &other.work.blocks {
+            match self.work.blocks.binary_search_by_key(&slot, |block| block.0) {
+                Ok(index) => self.work.blocks[index].1 += executions,
+                Err(index) => self.work.blocks.insert(index, (slot, executions, instructions)),
+            }
+        }
         self.timing.wall_ns = self.timing.wall_ns.max(other.timing.wall_ns);
         self.timing.read_ns += other.timing.read_ns;
         self.timing.decode_ns += other.timing.decode_ns;
         self.timing.bytecode_ns += other.timing.bytecode_ns;
         self.timing.helper_ns += other.timing.helper_ns;
         self.timing.assemble_ns += other.timing.assemble_ns;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks of one program add up by slot, and stay sorted.
+    #[test]
+    fn blocks_add_up() {
+        let ledger = |blocks: &[(u32, u64, u32)]| Ledger {
+            work: Work { blocks: blocks.to_vec(), ..Work::default() },
+            ..Ledger::default()
+        };
+        let mut sum = ledger(&[(2, 5, 3), (9, 1, 1)]);
+        sum.merge(&ledger(&[(0, 1, 2), (2, 10, 3), (4, 7, 5)]));
+        assert_eq!(sum.work.blocks, [(0, 1, 2), (2, 15, 3), (4, 7, 5), (9, 1, 1)]);
     }
 }

@@ -101,10 +101,11 @@ fn argument(call: &AggregateFunctionExpr) -> Result<Option<Arc<dyn PhysicalExpr>
     }
 }
 
+/// What goes below, and what goes above.
+type Halves = (Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>);
+
 /// A fused aggregate as `Partial` and `Final`: what goes below and a function of the input that goes above.
-pub(super) fn split(
-    node: &AggregateExec,
-) -> datafusion::common::Result<Option<(Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>)>> {
+pub(super) fn split(node: &AggregateExec) -> datafusion::common::Result<Option<Halves>> {
     let final_mode = match node.mode() {
         AggregateMode::Single => AggregateMode::Final,
         AggregateMode::SinglePartitioned => AggregateMode::FinalPartitioned,

@@ -167,10 +167,11 @@ fn lanes(manifest: &Manifest, morsels: Vec<MorselPlan>, lane_rows: u64) -> Vec<V
     let (mut before, mut current) = (0, None);
     for morsel in morsels {
         let lane = u128::from(before) * u128::from(count) / u128::from(rows.max(1));
-        if current.replace(lane) != Some(lane) {
-            lanes.push(Vec::new());
+        let same = current.replace(lane) == Some(lane);
+        match lanes.last_mut() {
+            Some(last) if same => last.push(morsel),
+            _ => lanes.push(vec![morsel]),
         }
-        lanes.last_mut().expect("one was just pushed").push(morsel);
         before += morsel.rows;
     }
     lanes
