@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::buffer::BooleanBuffer;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use bytes::Bytes;
-use nearside_programs::manifest::Output;
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::batch::Batch;
 use super::cores::Core;
 use super::decode::Fetch;
 use super::plan::MorselPlan;
@@ -21,6 +22,9 @@ use crate::error::DeviceError;
 use crate::ledger;
 use crate::media::Object;
 use crate::request::MorselId;
+
+/// Fewer rows than these wait for more of their row group before they are sent.
+const GATHER_ROWS: usize = BATCH_ROWS_MAX as usize / 2;
 
 /// Where events go.
 pub(super) type Events = mpsc::Sender<Result<Event, DeviceError>>;
@@ -38,13 +42,27 @@ pub(super) struct LaneWorker<'r> {
     morsels: Vec<MorselId>,
     /// Rows that may still be sent.
     rows_left: Option<u64>,
+    /// Rows of a projection that are not yet enough to send.
+    gathered: Vec<RecordBatch>,
+    gathered_rows: usize,
 }
 
 impl<'r> LaneWorker<'r> {
     pub(super) fn new(run: &'r Run, worker: Worker, events: Events) -> Self {
         // An aggregate's limit is its caller's business.
         let rows_left = run.job.options.limit.filter(|_| run.job.projects());
-        Self { run, worker, tally: Tally::default(), used: false, core: None, events, morsels: Vec::new(), rows_left }
+        Self {
+            run,
+            worker,
+            tally: Tally::default(),
+            used: false,
+            core: None,
+            events,
+            morsels: Vec::new(),
+            rows_left,
+            gathered: Vec::new(),
+            gathered_rows: 0,
+        }
     }
 
     /// Runs all morsels of a lane and sends their rows.
@@ -59,7 +77,7 @@ impl<'r> LaneWorker<'r> {
             // Between morsels others may have their turn.
             self.without_core(|_| ());
             let mut record = plan.record();
-            let result = morsel::run(self, plan, &mut record);
+            let result = morsel::run(self, plan, &mut record).and_then(|()| self.send_gathered());
             self.count(Some(&mut record));
             self.tally.morsels.push(record);
             result?;
@@ -77,19 +95,37 @@ impl<'r> LaneWorker<'r> {
     }
 
     /// Projects or aggregates a batch.
-    pub(super) fn main(
-        &mut self,
-        columns: &[Option<ArrayRef>],
-        rows: usize,
-        selected: Option<&BooleanBuffer>,
-    ) -> Result<(), Halt> {
-        if matches!(self.run.job.program.manifest().output, Output::Project(_)) {
-            let batch = self.worker.project(columns, rows, selected)?;
-            return self.send_batch(batch);
+    pub(super) fn main(&mut self, batch: &Batch) -> Result<(), Halt> {
+        let Batch { columns, rows, selected } = batch;
+        if self.run.job.projects() {
+            let batch = self.worker.project(columns, *rows, selected.as_ref())?;
+            return self.gather(batch);
         }
         let mut full = Vec::new();
-        self.worker.aggregate(columns, rows, selected, &mut |partials| full.push(partials))?;
+        self.worker.aggregate(columns, *rows, selected.as_ref(), &mut |partials| full.push(partials))?;
         full.into_iter().try_for_each(|partials| self.send_batch(partials))
+    }
+
+    /// Sends rows when they are enough for a batch.
+    fn gather(&mut self, batch: RecordBatch) -> Result<(), Halt> {
+        if batch.num_rows() > 0 {
+            self.gathered_rows += batch.num_rows();
+            self.gathered.push(compact_views(batch));
+        }
+        let last = self.rows_left.is_some_and(|left| left <= self.gathered_rows as u64);
+        if last || self.gathered_rows >= GATHER_ROWS { self.send_gathered() } else { Ok(()) }
+    }
+
+    fn send_gathered(&mut self) -> Result<(), Halt> {
+        self.gathered_rows = 0;
+        let mut gathered = std::mem::take(&mut self.gathered);
+        let batch = match gathered.len() {
+            0 => return Ok(()),
+            1 => gathered.remove(0),
+            _ => concat_batches(&self.worker.output_schema(), &gathered)
+                .map_err(|error| DeviceError::Internal { reason: error.to_string() })?,
+        };
+        self.send_batch(batch)
     }
 
     /// Stops a worker whose work is of no more use.
@@ -128,7 +164,6 @@ impl<'r> LaneWorker<'r> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let batch = compact_views(batch);
         self.tally.returned_rows += batch.num_rows() as u64;
         self.tally.returned_bytes += batch_bytes(&batch);
         self.send(Event::Batch { morsels: self.morsels.clone(), batch })?;

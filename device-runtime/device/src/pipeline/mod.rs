@@ -5,6 +5,7 @@
 //! from the input alone, never from threads or time, and with them all of [`Work`](crate::ledger::Work). Not here: byte
 //! code (`columnar`), files (`media`).
 
+mod batch;
 mod casts;
 mod columns;
 mod cores;

@@ -1,16 +1,17 @@
-//! One row group: filter columns first, one conjunct after the other, then the rest for the rows that survive.
+//! One row group: filter columns first, then the rest for the rows that survive.
 //!
-//! Rows that a conjunct drops are thrown away at once if they are many: what is decoded later is decoded for the survivors only.
-//! If they are few, a bitmap goes along instead, because skipping a row here and there costs more than decoding it. The choice
-//! depends on the row group alone.
+//! The filter runs in stages. If the rows that a stage drops lie together, they are skipped from then on: what is decoded later is
+//! decoded for the survivors only. If they are scattered, skipping a row here and there costs more than decoding it: a bitmap goes
+//! along instead, and what is left of the filter runs in one stage, batch by batch. The choice depends on the row group alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder};
+use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::BooleanBuffer;
 use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use parquet::arrow::arrow_reader::RowSelection;
 
+use super::batch::{self, Batch, columns_of};
 use super::decode::{Chunks, Decode};
 use super::lane::LaneWorker;
 use super::plan::{FilePlan, MorselPlan, needed_columns};
@@ -20,8 +21,11 @@ use crate::columnar::Program;
 use crate::ledger;
 use crate::media::Object;
 
-/// Dropped rows are thrown away as soon as at most so many of so many are left.
-const COMPACT_AT: (usize, usize) = (3, 4);
+/// Dropped rows are skipped if at most so many of so many are left.
+const SKIP_AT: (usize, usize) = (3, 4);
+
+/// And if the runs of dropped and of surviving rows are so long on average: below, the Parquet reader decodes all rows too.
+const SKIP_RUN: usize = 32;
 
 /// Bytes that a decoded value takes at most, besides text: a decimal, a view.
 const DECODED_WIDTH: u64 = 16;
@@ -81,59 +85,77 @@ struct Morsel<'a> {
 impl<'a> Morsel<'a> {
     fn run(&mut self, lane: &mut LaneWorker<'_>) -> Result<(), Halt> {
         let program = &lane.run.job.program;
-        for conjunct in 0..program.manifest().selects.len() {
-            self.select(lane, conjunct, &needed_after(program, conjunct))?;
+        let mut conjuncts: Vec<usize> = (0..program.manifest().selects.len()).collect();
+        while !conjuncts.is_empty() {
+            let stage = self.next_stage(program, &mut conjuncts);
+            let later =
+                columns_of(program, &conjuncts).iter().chain(program.main_columns()).map(|&column| column as usize).collect();
+            self.select(lane, &stage, &later)?;
             if self.mask.as_ref().is_some_and(|mask| !mask.has_true()) {
                 return Ok(());
             }
+            self.skip_dropped()?;
         }
         self.record.rows_selected = self.mask.as_ref().map_or(self.rows, BooleanBuffer::count_set_bits) as u64;
         self.main(lane)
     }
 
-    /// Runs one conjunct over all rows.
-    fn select(&mut self, lane: &mut LaneWorker<'_>, conjunct: usize, later: &BTreeSet<usize>) -> Result<(), Halt> {
+    /// Takes the conjuncts to run next: if dropped rows can be skipped, one, and those that need no other columns; else all.
+    fn next_stage(&self, program: &Program, conjuncts: &mut Vec<usize>) -> Vec<usize> {
+        if self.mask.is_some() {
+            return std::mem::take(conjuncts);
+        }
+        let first = program.select_columns(conjuncts[0]);
+        let is_here = |column: &u32| first.contains(column) || self.kept.contains_key(&(*column as usize));
+        conjuncts.extract_if(.., |conjunct| program.select_columns(*conjunct).iter().all(is_here)).collect()
+    }
+
+    /// Runs some conjuncts over all rows.
+    fn select(&mut self, lane: &mut LaneWorker<'_>, conjuncts: &[usize], later: &BTreeSet<usize>) -> Result<(), Halt> {
+        let program = &lane.run.job.program;
         let mut bits = BooleanBufferBuilder::new(self.rows);
         let mut fresh: BTreeMap<usize, Chunks> = BTreeMap::new();
-        let mut source = self.source(lane.run.job.program.select_columns(conjunct))?;
-        while let Some(Batch { columns, rows }) = source.next(self, lane)? {
-            bits.append_buffer(&lane.worker.select(conjunct, &columns, rows)?);
+        let mut source = self.source(&columns_of(program, conjuncts))?;
+        while let Some(batch) = source.next(self, lane)? {
             for &column in source.decoded().iter().filter(|column| later.contains(column)) {
-                if let Some(array) = &columns[column] {
+                if let Some(array) = &batch.columns[column] {
                     fresh.entry(column).or_default().push(array.clone());
                 }
+            }
+            let rows = batch.rows;
+            match batch::select(&mut lane.worker, program, conjuncts, batch)? {
+                Some(selected) => bits.append_buffer(&selected),
+                None => bits.append_n(rows, true),
             }
         }
         self.settle(lane, &source);
         self.check_end(&source)?;
         self.kept.append(&mut fresh);
         self.kept.retain(|column, _| later.contains(column));
-        let selected = bits.finish();
-        self.mask = Some(match &self.mask {
-            Some(mask) => mask & &selected,
-            None => selected,
-        });
-        self.compact()
+        self.mask = Some(bits.finish());
+        Ok(())
     }
 
-    /// Throws dropped rows away if they are many.
-    fn compact(&mut self) -> Result<(), Halt> {
-        let Some(mask) = &self.mask else { return Ok(()) };
+    /// Takes dropped rows out of the selection if that spares decoding.
+    fn skip_dropped(&mut self) -> Result<(), Halt> {
+        let Some(mask) = self.mask.take() else { return Ok(()) };
         let left = mask.count_set_bits();
         if left == self.rows {
-            self.mask = None;
-        } else if left > 0 && left * COMPACT_AT.1 <= self.rows * COMPACT_AT.0 {
-            for chunks in self.kept.values_mut() {
-                *chunks = chunks.filter(&self.file.version.path, mask)?;
-            }
-            let survivors = RowSelection::from_boolean_buffer(mask.clone());
-            self.selection = Some(match &self.selection {
-                Some(selection) => selection.and_then(&survivors),
-                None => survivors,
-            });
-            self.rows = left;
-            self.mask = None;
+            return Ok(());
         }
+        if left * SKIP_AT.1 > self.rows * SKIP_AT.0 || !has_long_runs(&mask) {
+            self.mask = Some(mask);
+            return Ok(());
+        }
+        for chunks in self.kept.values_mut() {
+            *chunks = chunks.filter(&self.file.version.path, &mask)?;
+        }
+        let survivors = RowSelection::from_boolean_buffer(mask);
+        self.selection = Some(match &self.selection {
+            Some(selection) => selection.and_then(&survivors),
+            None => survivors,
+        });
+        self.rows = left;
         Ok(())
     }
 
@@ -147,10 +169,10 @@ impl<'a> Morsel<'a> {
     }
 
     fn main_batches(&self, lane: &mut LaneWorker<'_>, source: &mut Source<'_>) -> Result<(), Halt> {
-        while let Some(Batch { columns, rows }) = source.next(self, lane)? {
-            let selected = self.mask.as_ref().map(|mask| mask.slice(source.position - rows, rows));
-            if selected.as_ref().is_none_or(BooleanBuffer::has_true) {
-                lane.main(&columns, rows, selected.as_ref())?;
+        let needed = lane.run.job.program.main_columns();
+        while let Some(batch) = source.next(self, lane)? {
+            if !batch.is_void() {
+                lane.main(&batch.compacted_if_sparse(needed)?.unwrap_or(batch))?;
             }
         }
         Ok(())
@@ -229,13 +251,6 @@ struct Source<'a> {
     position: usize,
 }
 
-/// Some rows.
-struct Batch {
-    /// An array for each column of the manifest that was asked for.
-    columns: Vec<Option<ArrayRef>>,
-    rows: usize,
-}
-
 impl Source<'_> {
     /// The columns that are decoded here.
     fn decoded(&self) -> &[usize] {
@@ -264,13 +279,29 @@ impl Source<'_> {
         for (&column, array) in self.decoded().iter().zip(fresh) {
             columns[column] = Some(array);
         }
+        let selected = morsel.mask.as_ref().map(|mask| mask.slice(self.position, rows));
         self.position += rows;
-        Ok(Some(Batch { columns, rows }))
+        Ok(Some(Batch { columns, rows, selected }))
     }
 }
 
-/// Columns that a later conjunct or `main` needs.
-fn needed_after(program: &Program, conjunct: usize) -> BTreeSet<usize> {
-    let selects = (conjunct + 1..program.manifest().selects.len()).flat_map(|later| program.select_columns(later));
-    selects.chain(program.main_columns()).map(|&column| column as usize).collect()
+/// Whether rows that are left and rows that are not form runs that are worth skipping.
+fn has_long_runs(mask: &BooleanBuffer) -> bool {
+    // As many runs of dropped rows lie between those that are counted, and one more.
+    let runs_max = (mask.len() / SKIP_RUN).saturating_sub(1) / 2;
+    mask.set_slices().take(runs_max + 1).count() <= runs_max
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs of 32 rows on average are worth skipping, shorter ones are not.
+    #[test]
+    fn runs() {
+        let mask = |run: usize| BooleanBuffer::from_iter((0..64_000).map(|row| row / run % 2 == 1));
+        assert!(has_long_runs(&mask(40)));
+        assert!(!has_long_runs(&mask(30)));
+        assert!(has_long_runs(&BooleanBuffer::from_iter((0..64_000).map(|row| row == 77))));
+    }
 }
