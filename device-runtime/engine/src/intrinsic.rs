@@ -9,7 +9,10 @@ pub(crate) enum Intrinsic {
     WideCompare,
     Float(FloatOp),
     FloatFromInt,
+    FloatFromUnsigned,
     FloatFromSingle,
+    FloatFromWide,
+    SingleFromFloat,
 }
 
 /// Arithmetic on 128-bit integers in memory.
@@ -18,6 +21,7 @@ pub(crate) enum WideOp {
     Add,
     Sub,
     Mul,
+    Div,
 }
 
 /// Arithmetic on binary64 in registers.
@@ -26,6 +30,7 @@ pub(crate) enum FloatOp {
     Add,
     Sub,
     Mul,
+    Div,
 }
 
 impl Intrinsic {
@@ -34,24 +39,31 @@ impl Intrinsic {
             helper::I128_ADD => Self::Wide(WideOp::Add),
             helper::I128_SUB => Self::Wide(WideOp::Sub),
             helper::I128_MUL => Self::Wide(WideOp::Mul),
+            helper::I128_DIV => Self::Wide(WideOp::Div),
             helper::I128_COMPARE => Self::WideCompare,
             helper::F64_ADD => Self::Float(FloatOp::Add),
             helper::F64_SUB => Self::Float(FloatOp::Sub),
             helper::F64_MUL => Self::Float(FloatOp::Mul),
+            helper::F64_DIV => Self::Float(FloatOp::Div),
             helper::F64_FROM_I64 => Self::FloatFromInt,
+            helper::F64_FROM_U64 => Self::FloatFromUnsigned,
             helper::F64_FROM_F32 => Self::FloatFromSingle,
+            helper::F64_FROM_I128 => Self::FloatFromWide,
+            helper::F32_FROM_F64 => Self::SingleFromFloat,
             _ => return None,
         })
     }
 }
 
 impl WideOp {
-    /// The wrapped result, and whether it wrapped.
+    /// The wrapped result, and whether it wrapped; division by zero gives zero, and counts as wrapped.
     pub(crate) fn apply(self, a: i128, b: i128) -> (i128, bool) {
         match self {
             Self::Add => a.overflowing_add(b),
             Self::Sub => a.overflowing_sub(b),
             Self::Mul => a.overflowing_mul(b),
+            Self::Div if b == 0 => (0, true),
+            Self::Div => a.overflowing_div(b),
         }
     }
 }
@@ -65,6 +77,7 @@ impl FloatOp {
             Self::Add => x + y,
             Self::Sub => x - y,
             Self::Mul => x * y,
+            Self::Div => x / y,
         };
         if !result.is_nan() {
             result.to_bits()
@@ -92,6 +105,24 @@ pub(crate) fn wide_compare(a: i128, b: i128) -> u64 {
 /// Nearest binary64, ties to even.
 pub(crate) fn float_from_int(value: u64) -> u64 {
     (value.cast_signed() as f64).to_bits()
+}
+
+/// [`float_from_int`] of an unsigned value.
+pub(crate) fn float_from_unsigned(value: u64) -> u64 {
+    (value as f64).to_bits()
+}
+
+/// [`float_from_int`] of a wide value.
+pub(crate) fn float_from_wide(value: i128) -> u64 {
+    (value as f64).to_bits()
+}
+
+/// Nearest binary32, ties to even, zero-extended. A NaN keeps its sign and the top of its payload, quiet.
+pub(crate) fn single_from_float(value: u64) -> u64 {
+    if !f64::from_bits(value).is_nan() {
+        return u64::from((f64::from_bits(value) as f32).to_bits());
+    }
+    (value >> 63) << 31 | 0x7fc0_0000 | (value >> 29) & 0x007f_ffff
 }
 
 /// The low 32 bits as binary32, widened; exact, except that a signalling NaN becomes quiet.
@@ -131,5 +162,6 @@ mod tests {
         assert_eq!(add(quiet, signalling), quiet);
         assert_eq!(add(0, signalling), 0x7ff8_0000_0000_0001);
         assert_eq!(float_from_single(0xff80_0001), 0xfff8_0000_2000_0000);
+        assert_eq!(single_from_float(0xfff0_0000_2000_0001), 0xffc0_0001);
     }
 }

@@ -69,12 +69,19 @@ helpers! {
         "u64 i128_mul(dst, a, b): *dst = *a * *b, wrapping; returns 1 if it wrapped";
     I128_COMPARE = 65603, "i128_compare", 2, Intrinsic, COMPUTED,
         "u64 i128_compare(a, b): signed; returns -1, 0 or 1 as a 64-bit integer";
+    I128_DIV = 65604, "i128_div", 3, Intrinsic, COMPUTED,
+        "u64 i128_div(dst, a, b): *dst = *a / *b, truncated, wrapping, 0 where *b is 0; returns 1 if it wrapped or *b is 0";
 
     F64_ADD = 65616, "f64_add", 2, Intrinsic, COMPUTED, "u64 f64_add(a, b): IEEE 754 binary64 by bits; a NaN result is the x86-64 one";
     F64_SUB = 65617, "f64_sub", 2, Intrinsic, COMPUTED, "u64 f64_sub(a, b)";
     F64_MUL = 65618, "f64_mul", 2, Intrinsic, COMPUTED, "u64 f64_mul(a, b)";
+    F64_DIV = 65619, "f64_div", 2, Intrinsic, COMPUTED, "u64 f64_div(a, b)";
     F64_FROM_I64 = 65620, "f64_from_i64", 1, Intrinsic, COMPUTED, "u64 f64_from_i64(a): nearest, ties to even";
     F64_FROM_F32 = 65621, "f64_from_f32", 1, Intrinsic, COMPUTED, "u64 f64_from_f32(a): the low 32 bits as binary32, exact";
+    F64_FROM_U64 = 65622, "f64_from_u64", 1, Intrinsic, COMPUTED, "u64 f64_from_u64(a): nearest, ties to even";
+    F64_FROM_I128 = 65623, "f64_from_i128", 1, Intrinsic, COMPUTED, "u64 f64_from_i128(a): of *a, nearest, ties to even";
+    F32_FROM_F64 = 65624, "f32_from_f64", 1, Intrinsic, COMPUTED,
+        "u64 f32_from_f64(a): nearest binary32, ties to even; a NaN keeps its sign and the top of its payload, quiet";
 }
 
 impl Helper {

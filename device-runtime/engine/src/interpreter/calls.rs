@@ -7,7 +7,9 @@ use nearside_programs::isa::{Reg, Size};
 
 use super::Machine;
 use crate::helpers::{helper_trap, invoke};
-use crate::intrinsic::{Intrinsic, WideOp, float_from_int, float_from_single, wide_compare};
+use crate::intrinsic::{
+    Intrinsic, WideOp, float_from_int, float_from_single, float_from_unsigned, float_from_wide, single_from_float, wide_compare,
+};
 use crate::trap::Trap;
 use crate::verify::{CODE_BASE, FRAME_LEN, FRAMES_MAX};
 
@@ -73,7 +75,10 @@ impl Machine<'_> {
             Intrinsic::WideCompare => wide_compare(self.load_wide(pc, a)?, self.load_wide(pc, b)?),
             Intrinsic::Float(op) => op.apply(a, b),
             Intrinsic::FloatFromInt => float_from_int(a),
+            Intrinsic::FloatFromUnsigned => float_from_unsigned(a),
             Intrinsic::FloatFromSingle => float_from_single(a),
+            Intrinsic::FloatFromWide => float_from_wide(self.load_wide(pc, a)?),
+            Intrinsic::SingleFromFloat => single_from_float(a),
         })
     }
 

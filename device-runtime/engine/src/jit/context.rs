@@ -20,7 +20,7 @@ pub(super) struct Context<'a> {
     pub(super) functions: *const usize,
     /// r1 to r5 of the entry point, then of every helper call.
     pub(super) arguments: [u64; 5],
-    /// What a helper or wide multiplication returns.
+    /// What a helper or wide arithmetic returns.
     pub(super) result: [u64; 2],
     /// How the run ended: a [`TrapKind`] and the slot of the instruction; 0 if it returned.
     pub(super) trap: u64,

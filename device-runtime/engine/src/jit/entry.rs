@@ -8,7 +8,7 @@ use super::trampoline;
 use crate::cage::Cage;
 use crate::fuel::Fuel;
 use crate::helpers::{HelperFault, Helpers, helper_trap, invoke};
-use crate::intrinsic::WideOp;
+use crate::intrinsic::{self, WideOp};
 use crate::memory::Operation;
 use crate::trap::Trap;
 
@@ -96,10 +96,32 @@ pub(super) unsafe extern "C" fn call_helper(context: *mut Context<'_>, number: u
 /// # Safety
 /// Called by generated code with the context of its run.
 pub(super) unsafe extern "C" fn multiply(context: *mut Context<'_>, a_low: u64, a_high: u64, b_low: u64, b_high: u64) -> u64 {
-    let wide = |low, high: u64| i128::from(high.cast_signed()) << 64 | i128::from(low);
-    let (product, wrapped) = WideOp::Mul.apply(wide(a_low, a_high), wide(b_low, b_high));
     // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
     let context = unsafe { &mut *context };
-    context.result = [product as u64, (product >> 64) as u64];
+    wide_arithmetic(context, WideOp::Mul, wide(a_low, a_high), wide(b_low, b_high))
+}
+
+/// What generated code calls for `i128_div`: the quotient goes to [`Context::result`]; 1 if it wrapped, or the divisor is zero.
+///
+/// # Safety
+/// Called by generated code with the context of its run.
+pub(super) unsafe extern "C" fn divide(context: *mut Context<'_>, a_low: u64, a_high: u64, b_low: u64, b_high: u64) -> u64 {
+    // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
+    let context = unsafe { &mut *context };
+    wide_arithmetic(context, WideOp::Div, wide(a_low, a_high), wide(b_low, b_high))
+}
+
+/// What generated code calls for `f64_from_i128`.
+pub(super) extern "C" fn float_from_wide(low: u64, high: u64) -> u64 {
+    intrinsic::float_from_wide(wide(low, high))
+}
+
+fn wide(low: u64, high: u64) -> i128 {
+    i128::from(high.cast_signed()) << 64 | i128::from(low)
+}
+
+fn wide_arithmetic(context: &mut Context<'_>, op: WideOp, a: i128, b: i128) -> u64 {
+    let (value, wrapped) = op.apply(a, b);
+    context.result = [value as u64, (value >> 64) as u64];
     wrapped.into()
 }

@@ -40,10 +40,11 @@ fn halves(a: i128, b: i128, dst: u32) -> [u64; 5] {
 #[test]
 fn wide_arithmetic_wraps_and_says_so() {
     type Model = fn(i128, i128) -> (i128, bool);
-    let models: [(u32, Model); 3] = [
+    let models: [(u32, Model); 4] = [
         (helper::I128_ADD, |a, b| (a.wrapping_add(b), a.checked_add(b).is_none())),
         (helper::I128_SUB, |a, b| (a.wrapping_sub(b), a.checked_sub(b).is_none())),
         (helper::I128_MUL, |a, b| (a.wrapping_mul(b), a.checked_mul(b).is_none())),
+        (helper::I128_DIV, |a, b| (if b == 0 { 0 } else { a.wrapping_div(b) }, a.checked_div(b).is_none())),
     ];
     for (number, model) in models {
         let program = wide_program(number, false);
@@ -72,7 +73,7 @@ fn wide_comparison_is_signed() {
 /// Operands are read in order, low half first, then the result is written; the trap is at the call.
 #[test]
 fn wide_operands_must_be_mapped() {
-    for number in [helper::I128_ADD, helper::I128_SUB, helper::I128_MUL] {
+    for number in [helper::I128_ADD, helper::I128_SUB, helper::I128_MUL, helper::I128_DIV] {
         let program = Both::text(&format!("r0 = 0x0\ncall {number:#x}\nexit"));
         let (readable, writable) = (u64::from(READ_ONLY), u64::from(READ_WRITE));
         let trap = |operation, address| Err(Trap::Memory { pc: 1, operation, address });
@@ -111,8 +112,12 @@ const FLOATS: [u64; 14] = [
 #[test]
 fn float_arithmetic_is_that_of_x86() {
     type Model = fn(f64, f64) -> f64;
-    let models: [(u32, Model); 3] =
-        [(helper::F64_ADD, |a, b| a + b), (helper::F64_SUB, |a, b| a - b), (helper::F64_MUL, |a, b| a * b)];
+    let models: [(u32, Model); 4] = [
+        (helper::F64_ADD, |a, b| a + b),
+        (helper::F64_SUB, |a, b| a - b),
+        (helper::F64_MUL, |a, b| a * b),
+        (helper::F64_DIV, |a, b| a / b),
+    ];
     for (number, model) in models {
         let program = Both::text(&format!("call {number:#x}\nexit"));
         for a in FLOATS {
@@ -136,6 +141,17 @@ fn conversions_to_float() {
     for value in [0, 1, -1, i64::MAX, i64::MIN, (1 << 53) + 1, (1 << 53) + 3, -((1 << 54) + 2)] {
         assert_eq!(program.compute([value as u64, 0, 0, 0, 0]), Ok((value as f64).to_bits()), "{value}");
     }
+    let program = Both::text(&format!("call {:#x}\nexit", helper::F64_FROM_U64));
+    for value in [0, 1, u64::MAX, 1 << 63, (1 << 63) + 1024, (1 << 63) + 1025, (1 << 63) + 3072, (1 << 53) + 1, (1 << 53) + 3] {
+        assert_eq!(program.compute([value, 0, 0, 0, 0]), Ok((value as f64).to_bits()), "{value}");
+    }
+    let program = Both::text(&format!(
+        "*(u64 *)(r10 - 0x10) = r1\n*(u64 *)(r10 - 0x8) = r2\nr1 = r10\nr1 += -0x10\ncall {:#x}\nexit",
+        helper::F64_FROM_I128
+    ));
+    for value in WIDE {
+        assert_eq!(program.compute([value as u64, (value >> 64) as u64, 0, 0, 0]), Ok((value as f64).to_bits()), "{value}");
+    }
     let program = Both::text(&format!("call {:#x}\nexit", helper::F64_FROM_F32));
     let cases: [(u32, u64); 9] = [
         (0, 0),
@@ -150,5 +166,30 @@ fn conversions_to_float() {
     ];
     for (single, double) in cases {
         assert_eq!(program.compute([0xdead << 32 | u64::from(single), 0, 0, 0, 0]), Ok(double), "{single:#x}");
+    }
+}
+
+/// One rounding, to the nearest; what is too large is infinite; a NaN keeps what fits.
+#[test]
+fn conversion_to_single() {
+    let program = Both::text(&format!("call {:#x}\nexit", helper::F32_FROM_F64));
+    let half = |bits: u32| f64::from(f32::from_bits(bits)).midpoint(f64::from(f32::from_bits(bits + 1))).to_bits();
+    let cases: [(u64, u32); 13] = [
+        (0, 0),
+        (1 << 63, 0x8000_0000),
+        (1, 0),
+        (half(0x3f80_0000), 0x3f80_0000), // ties go to the even one
+        (half(0x3f80_0001), 0x3f80_0002),
+        (half(0x3f80_0000) + 1, 0x3f80_0001),
+        (half(0), 0), // so do those of subnormals
+        (half(0) + 1, 1),
+        (0x47ef_ffff_f000_0000, 0x7f80_0000),
+        (0x47ef_ffff_efff_ffff, 0x7f7f_ffff),
+        (0xfff0_0000_0000_0000, 0xff80_0000),
+        (0x7ff0_0000_2000_0001, 0x7fc0_0001), // signalling becomes quiet
+        (0xfff8_0000_0000_0000, 0xffc0_0000),
+    ];
+    for (double, single) in cases {
+        assert_eq!(program.compute([double, 0, 0, 0, 0]), Ok(u64::from(single)), "{double:#x}");
     }
 }

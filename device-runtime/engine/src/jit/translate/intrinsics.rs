@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{BlockArg, FuncRef, InstBuilder, MemFlagsData, Value, types};
 use nearside_programs::isa::{Reg, Width};
 
 use super::super::context::Context;
@@ -26,7 +26,8 @@ impl Translator<'_> {
                 let (result, wrapped) = match op {
                     WideOp::Add => self.wide_add(a, b),
                     WideOp::Sub => self.wide_sub(a, b),
-                    WideOp::Mul => self.wide_mul(a, b),
+                    WideOp::Mul => self.wide_call(self.imports.multiply, a, b),
+                    WideOp::Div => self.wide_call(self.imports.divide, a, b),
                 };
                 self.store_wide(pc, Reg::R1, result);
                 wrapped
@@ -41,7 +42,18 @@ impl Translator<'_> {
                 let value = self.builder.ins().fcvt_from_sint(types::F64, value);
                 self.builder.ins().bitcast(types::I64, MemFlagsData::new(), value)
             }
+            Intrinsic::FloatFromUnsigned => {
+                let value = self.get(Width::W64, Reg::R1);
+                let value = self.builder.ins().fcvt_from_uint(types::F64, value);
+                self.builder.ins().bitcast(types::I64, MemFlagsData::new(), value)
+            }
             Intrinsic::FloatFromSingle => self.float_from_single(),
+            Intrinsic::FloatFromWide => {
+                let Wide { low, high } = self.load_wide(Reg::R1);
+                let call = self.builder.ins().call(self.imports.float_from_wide, &[low, high]);
+                self.builder.inst_results(call)[0]
+            }
+            Intrinsic::SingleFromFloat => self.single_from_float(),
         }
     }
 
@@ -84,8 +96,9 @@ impl Translator<'_> {
         self.builder.ins().ushr_imm_u(both, 63)
     }
 
-    fn wide_mul(&mut self, a: Wide, b: Wide) -> (Wide, Value) {
-        let call = self.builder.ins().call(self.imports.multiply, &[self.context, a.low, a.high, b.low, b.high]);
+    /// What is too long to be inline.
+    fn wide_call(&mut self, function: FuncRef, a: Wide, b: Wide) -> (Wide, Value) {
+        let call = self.builder.ins().call(function, &[self.context, a.low, a.high, b.low, b.high]);
         let wrapped = self.builder.inst_results(call)[0];
         let offset = offset_of!(Context<'static>, result);
         (Wide { low: self.load_field(offset), high: self.load_field(offset + 8) }, wrapped)
@@ -114,6 +127,7 @@ impl Translator<'_> {
             FloatOp::Add => self.builder.ins().fadd(x, y),
             FloatOp::Sub => self.builder.ins().fsub(x, y),
             FloatOp::Mul => self.builder.ins().fmul(x, y),
+            FloatOp::Div => self.builder.ins().fdiv(x, y),
         };
         let bits = self.builder.ins().bitcast(types::I64, MemFlagsData::new(), result);
         self.unless_nan(result, bits, |translator| {
@@ -152,6 +166,23 @@ impl Translator<'_> {
             let nan = translator.builder.ins().band(nan, unsigned);
             let nan = translator.builder.ins().bor(nan, sign);
             translator.quiet(nan)
+        })
+    }
+
+    fn single_from_float(&mut self) -> Value {
+        let bits = self.get(Width::W64, Reg::R1);
+        let value = self.builder.ins().bitcast(types::F64, MemFlagsData::new(), bits);
+        let single = self.builder.ins().fdemote(types::F32, value);
+        let single = self.builder.ins().bitcast(types::I32, MemFlagsData::new(), single);
+        let single = self.builder.ins().uextend(types::I64, single);
+        self.unless_nan(value, single, |translator| {
+            let sign = translator.builder.ins().ushr_imm_u(bits, 63);
+            let sign = translator.builder.ins().ishl_imm_u(sign, 31);
+            let payload = translator.builder.ins().ushr_imm_u(bits, 29);
+            let payload = translator.builder.ins().band_imm_u(payload, 0x007f_ffff);
+            let quiet = translator.builder.ins().iconst(types::I64, 0x7fc0_0000);
+            let nan = translator.builder.ins().bor(payload, quiet);
+            translator.builder.ins().bor(nan, sign)
         })
     }
 

@@ -55,8 +55,10 @@ pub(super) struct Signatures {
     pub(super) leave: Signature,
     /// Context, number; returns 0 if all went well.
     pub(super) helper: Signature,
-    /// Context, two wide integers; returns 1 if the product wrapped.
-    pub(super) multiply: Signature,
+    /// Context, two wide integers; returns 1 if the result wrapped.
+    pub(super) wide: Signature,
+    /// A wide integer; returns a binary64.
+    pub(super) float_from_wide: Signature,
 }
 
 /// What a function may refer to.
@@ -64,6 +66,8 @@ pub(super) struct Externals {
     pub(super) leave: FuncId,
     pub(super) helper: FuncId,
     pub(super) multiply: FuncId,
+    pub(super) divide: FuncId,
+    pub(super) float_from_wide: FuncId,
     /// By function of the program.
     pub(super) functions: Vec<FuncId>,
     pub(super) signatures: Signatures,
@@ -81,7 +85,8 @@ pub(super) fn signatures(module: &JITModule) -> Signatures {
         enter: signature(1, 1),
         leave: signature(1, 0),
         helper: signature(2, 1),
-        multiply: signature(5, 1),
+        wide: signature(5, 1),
+        float_from_wide: signature(2, 1),
     }
 }
 
@@ -142,6 +147,8 @@ struct Imports {
     leave: FuncRef,
     helper: FuncRef,
     multiply: FuncRef,
+    divide: FuncRef,
+    float_from_wide: FuncRef,
     function_signature: SigRef,
     /// Functions this one calls, by index in the program.
     callees: BTreeMap<usize, FuncRef>,
@@ -160,12 +167,13 @@ impl<'a> Translator<'a> {
         for index in callees_of(program, function) {
             callees.entry(index).or_insert_with(|| module.declare_func_in_func(externals.functions[index], native));
         }
-        let leave = module.declare_func_in_func(externals.leave, native);
-        let helper = module.declare_func_in_func(externals.helper, native);
-        let multiply = module.declare_func_in_func(externals.multiply, native);
+        let mut import = |function| module.declare_func_in_func(function, native);
+        let (leave, helper) = (import(externals.leave), import(externals.helper));
+        let (multiply, divide) = (import(externals.multiply), import(externals.divide));
+        let float_from_wide = import(externals.float_from_wide);
         let mut builder = FunctionBuilder::new(native, builder);
         let function_signature = builder.import_signature(externals.signatures.function.clone());
-        let imports = Imports { leave, helper, multiply, function_signature, callees };
+        let imports = Imports { leave, helper, multiply, divide, float_from_wide, function_signature, callees };
 
         let registers = std::array::from_fn(|_| builder.declare_var(types::I64));
         let fuel = builder.declare_var(types::I64);
