@@ -1,8 +1,10 @@
-//! The project's own commands: `cargo xtask test` runs everything that must hold, `cargo xtask search` looks for what does not.
+//! The project's own commands: `cargo xtask test` runs everything that must hold, `cargo xtask search` and
+//! `cargo xtask fuzz` look for what does not.
 //!
 //! Start at [`main`]. Nothing here is shipped.
 #![forbid(unsafe_code)]
 
+mod fuzz;
 mod skips;
 mod stage;
 
@@ -33,12 +35,19 @@ enum Command {
         #[arg(long, default_value_t = 600)]
         seconds: u64,
     },
+    /// Runs the fuzz targets one after the other; needs a nightly toolchain and cargo-fuzz. See docs/fuzzing.md.
+    Fuzz {
+        /// How long each of them runs.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+    },
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Test { quick } => test(quick),
         Command::Search { seconds } => search(seconds),
+        Command::Fuzz { seconds } => fuzz::run(seconds),
     }
 }
 

@@ -7,18 +7,23 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-/// A `cargo` command with a name for people.
+/// A command with a name for people.
 pub(crate) struct Stage {
-    name: &'static str,
+    name: String,
     command: Command,
 }
 
 impl Stage {
     /// The same cargo that runs this program.
-    pub(crate) fn cargo(name: &'static str, arguments: &[&str]) -> Self {
+    pub(crate) fn cargo(name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(arguments);
-        Self { name, command }
+        Self::new(name, command)
+    }
+
+    /// Any command.
+    pub(crate) fn new(name: &str, command: Command) -> Self {
+        Self { name: name.to_owned(), command }
     }
 
     /// Sets an environment variable.

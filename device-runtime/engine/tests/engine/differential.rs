@@ -1,17 +1,18 @@
 //! Generated programs: whatever the verifier accepts, both engines do alike, and it ends.
 
-use nearside_programs::abi::helper;
-use nearside_programs::isa::{
-    AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, Slot, WideSource, Width, decode, encode,
-};
+use nearside_programs::isa::{Slot, decode};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 
 use crate::common::{Both, GROWING, NEIGHBOUR, READ_ONLY, READ_WRITE};
+use crate::generate::Generator;
 
 /// Programs in the test; `NEARSIDE_PROGRAMS` makes it a longer search, `NEARSIDE_SEED` begins elsewhere.
 const PROGRAMS: u64 = 300;
+
+/// Where generated addresses are; the writable one twice as often.
+const REGIONS: [u32; 5] = [READ_ONLY, READ_WRITE, READ_WRITE, GROWING, NEIGHBOUR];
 
 #[test]
 fn generated_programs_run_alike() {
@@ -19,7 +20,7 @@ fn generated_programs_run_alike() {
     let first = setting("NEARSIDE_SEED", 0);
     let mut traps = 0;
     for seed in first..first + setting("NEARSIDE_PROGRAMS", PROGRAMS) {
-        let mut generator = Generator { random: StdRng::seed_from_u64(seed), slots: Vec::new() };
+        let mut generator = Generator { random: StdRng::seed_from_u64(seed), regions: &REGIONS, slots: Vec::new() };
         generator.program();
         // Shown if the test fails.
         println!("NEARSIDE_SEED={seed} NEARSIDE_PROGRAMS=1\n{}", listing(&generator.slots));
@@ -37,219 +38,3 @@ fn listing(slots: &[Slot]) -> String {
     let line = |slot| decode(slots, slot).map_or(String::new(), |instruction| format!("{slot}: {instruction}\n"));
     (0..slots.len()).map(line).collect()
 }
-
-/// Makes valid programs: a few functions of random instructions with forward and backward jumps, addresses mostly near regions.
-struct Generator {
-    random: StdRng,
-    slots: Vec<Slot>,
-}
-
-impl Generator {
-    fn program(&mut self) {
-        let functions = self.random.random_range(1..=4);
-        let lens: Vec<usize> = (0..functions).map(|_| self.random.random_range(4..40)).collect();
-        let starts: Vec<usize> = lens.iter().scan(0, |start, len| Some(std::mem::replace(start, *start + len))).collect();
-        for (&start, &len) in starts.iter().zip(&lens) {
-            self.function(start, len, &starts);
-        }
-    }
-
-    fn function(&mut self, start: usize, len: usize, starts: &[usize]) {
-        // Where instructions begin, so that jumps miss the second halves of `lddw`.
-        let wide: Vec<bool> = (0..len).map(|_| self.random.random_bool(0.05)).collect();
-        let mut begins = Vec::new();
-        let mut slot = 0;
-        while slot < len - 1 {
-            let two = wide[slot] && slot + 2 < len;
-            begins.push((slot, two));
-            slot += if two { 2 } else { 1 };
-        }
-        let targets: Vec<usize> = begins.iter().map(|&(slot, _)| start + slot).chain([start + len - 1]).collect();
-        for (slot, two) in begins {
-            let pc = start + slot;
-            let instruction = if two { self.wide(pc, starts) } else { self.instruction(pc, &targets, starts) };
-            self.emit(instruction);
-        }
-        self.emit(Instruction::Exit);
-    }
-
-    fn emit(&mut self, instruction: Instruction) {
-        self.slots.extend_from_slice(&encode(instruction).unwrap());
-    }
-
-    fn wide(&mut self, pc: usize, starts: &[usize]) -> Instruction {
-        let dst = self.written();
-        if self.random.random_bool(0.3) {
-            let offset = self.offset(pc, starts);
-            return Instruction::LoadImm64 { dst, source: WideSource::Code, value: u64::from(offset as u32) };
-        }
-        Instruction::LoadImm64 { dst, source: WideSource::Immediate, value: self.value() }
-    }
-
-    fn instruction(&mut self, pc: usize, targets: &[usize], starts: &[usize]) -> Instruction {
-        match self.random.random_range(0..100) {
-            0..35 => self.alu(),
-            35..55 => self.access(),
-            55..62 => self.atomic(),
-            62..75 => Instruction::Branch {
-                width: self.width(),
-                op: *CONDITIONS.choose(&mut self.random).unwrap(),
-                dst: self.read(),
-                src: self.operand(),
-                offset: self.offset(pc, targets) as i16,
-            },
-            75..77 => Instruction::Jump { offset: self.offset(pc, targets), long: self.random.random() },
-            77..84 => self.call(pc, starts),
-            84..94 => {
-                // A pointer for later.
-                let (dst, value) = (self.written(), self.address());
-                Instruction::Alu { width: Width::W64, op: AluOp::Mov, dst, src: Operand::Imm(value) }
-            }
-            94..96 => Instruction::MoveSigned {
-                width: Width::W64,
-                dst: self.written(),
-                src: self.read(),
-                bits: *[8, 16, 32].choose(&mut self.random).unwrap(),
-            },
-            96..98 => Instruction::Endian {
-                order: *[ByteOrder::Little, ByteOrder::Big, ByteOrder::Swap].choose(&mut self.random).unwrap(),
-                dst: self.written(),
-                bits: *[16, 32, 64].choose(&mut self.random).unwrap(),
-            },
-            98 => Instruction::Neg { width: self.width(), dst: self.written() },
-            _ => Instruction::Exit,
-        }
-    }
-
-    fn alu(&mut self) -> Instruction {
-        let op = *OPS.choose(&mut self.random).unwrap();
-        Instruction::Alu { width: self.width(), op, dst: self.written(), src: self.operand() }
-    }
-
-    fn access(&mut self) -> Instruction {
-        let size = self.size();
-        let base = self.read();
-        let offset = self.displacement(base, size);
-        if self.random.random() {
-            let signed = size != Size::D && self.random.random();
-            return Instruction::Load { size, signed, dst: self.written(), base, offset };
-        }
-        Instruction::Store { size, base, offset, src: self.operand() }
-    }
-
-    fn atomic(&mut self) -> Instruction {
-        let size = if self.random.random() { Size::W } else { Size::D };
-        let op = *ATOMICS.choose(&mut self.random).unwrap();
-        let fetch = matches!(op, AtomicOp::Exchange | AtomicOp::CompareExchange) || self.random.random();
-        let base = self.read();
-        let offset = self.displacement(base, size) & -8;
-        Instruction::Atomic { size, op, fetch, base, offset, src: self.written() }
-    }
-
-    fn call(&mut self, pc: usize, starts: &[usize]) -> Instruction {
-        let helpers = [
-            helper::GROUP_IDS,
-            helper::I128_ADD,
-            helper::I128_SUB,
-            helper::I128_MUL,
-            helper::I128_COMPARE,
-            helper::F64_ADD,
-            helper::F64_SUB,
-            helper::F64_MUL,
-            helper::F64_FROM_I64,
-            helper::F64_FROM_F32,
-        ];
-        let target = match self.random.random_range(0..10) {
-            // Only to later functions: a chain of calls without recursion is short, and recursion is another branch's business.
-            0..3 => CallTarget::Local(self.offset(pc, starts)),
-            3 => CallTarget::Register(self.read()),
-            _ => CallTarget::Helper(*helpers.choose(&mut self.random).unwrap()),
-        };
-        Instruction::Call(target)
-    }
-
-    /// From the slot after `pc` to one of the targets.
-    fn offset(&mut self, pc: usize, targets: &[usize]) -> i32 {
-        *targets.choose(&mut self.random).unwrap() as i32 - (pc as i32 + 1)
-    }
-
-    /// Inside the frame for r10, small for other registers.
-    fn displacement(&mut self, base: Reg, size: Size) -> i16 {
-        if base == Reg::R10 {
-            self.random.random_range(-64..=-8)
-        } else {
-            self.random.random_range(-16..16) * size.bytes() as i16
-        }
-    }
-
-    fn read(&mut self) -> Reg {
-        Reg::new_checked(self.random.random_range(0..=10)).unwrap()
-    }
-
-    fn written(&mut self) -> Reg {
-        Reg::new_checked(self.random.random_range(0..=9)).unwrap()
-    }
-
-    fn operand(&mut self) -> Operand {
-        if self.random.random() { Operand::Reg(self.read()) } else { Operand::Imm(self.value() as i32) }
-    }
-
-    fn width(&mut self) -> Width {
-        if self.random.random() { Width::W32 } else { Width::W64 }
-    }
-
-    fn size(&mut self) -> Size {
-        *[Size::B, Size::H, Size::W, Size::D].choose(&mut self.random).unwrap()
-    }
-
-    /// In or near a region.
-    fn address(&mut self) -> i32 {
-        let region = *[READ_ONLY, READ_WRITE, READ_WRITE, GROWING, NEIGHBOUR].choose(&mut self.random).unwrap();
-        let offset = *[0, 8, 64, 0x100, 0x8000, 0xfff0, 0xffff].choose(&mut self.random).unwrap();
-        (region + offset) as i32
-    }
-
-    fn value(&mut self) -> u64 {
-        match self.random.random_range(0..6) {
-            0 => self.random.random_range(0..4),
-            1 => u64::MAX - self.random.random_range(0..4),
-            2 => 1 << self.random.random_range(0..64),
-            3 | 4 => self.address() as u64,
-            _ => self.random.random(),
-        }
-    }
-}
-
-const OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-
-const CONDITIONS: [JumpOp; 11] = [
-    JumpOp::Eq,
-    JumpOp::Gt,
-    JumpOp::Ge,
-    JumpOp::Set,
-    JumpOp::Ne,
-    JumpOp::SGt,
-    JumpOp::SGe,
-    JumpOp::Lt,
-    JumpOp::Le,
-    JumpOp::SLt,
-    JumpOp::SLe,
-];
-
-const ATOMICS: [AtomicOp; 6] =
-    [AtomicOp::Add, AtomicOp::Or, AtomicOp::And, AtomicOp::Xor, AtomicOp::Exchange, AtomicOp::CompareExchange];

@@ -5,6 +5,7 @@ mod calls;
 mod common;
 mod counting;
 mod differential;
+mod generate;
 mod intrinsics;
 mod memory;
 mod traps;

@@ -1,0 +1,57 @@
+#![no_main]
+//! An object of a stranger: whatever the bytes are, reading them ends in an object or an error, within memory proportional to them. What was
+//! read means the same after it was written and read again, disassembles, and has a manifest that is coherent or says what is not.
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use nearside_fuzz::{seed, within};
+use nearside_planner::{Capabilities, Fragment, compile};
+use nearside_programs::Object;
+
+#[path = "../../programs/tests/samples/mod.rs"]
+mod samples;
+
+/// Longest input, bytes.
+const INPUT_LEN_MAX: usize = 64 << 10;
+/// Memory for an input of no bytes.
+const MEMORY_BASE: usize = 1 << 20;
+/// Memory for each byte of input: its disassembly is the largest part, a line of text and a comment for 8 bytes.
+const MEMORY_PER_BYTE: usize = 128;
+
+/// Fragments whose programs have everything that objects of ours have.
+const FRAGMENTS: [&str; 2] = [
+    "scan (k: i64 null, s: utf8 null) | filter k >= 100 | filter s like '%7' | emit k, s",
+    "scan (s: utf8 null, d: decimal(15, 2)) | group by s | aggregate n: count(*), t: sum(d), m: min(s)",
+];
+
+fuzz_target!(
+    init: seed(seeds()),
+    |input: &[u8]| -> Corpus {
+        if input.len() > INPUT_LEN_MAX {
+            return Corpus::Reject;
+        }
+        within(MEMORY_BASE + input.len() * MEMORY_PER_BYTE, || check(input));
+        Corpus::Keep
+    }
+);
+
+fn check(input: &[u8]) {
+    let Ok(object) = Object::read(input) else { return };
+    let written = object.write();
+    let again = Object::read(&written).expect("what was written is an object");
+    assert_eq!(again, object);
+    assert_eq!(again.digest(), object.digest());
+    assert!(object.disassemble().with_comments().to_string().lines().count() >= object.code.len() / 2);
+    if let Some(manifest) = &object.manifest {
+        _ = manifest.check(&object);
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let fragments = FRAGMENTS.map(|text| {
+        let fragment: Fragment = text.parse().expect(text);
+        compile(&fragment, &Capabilities::all()).expect(text).object
+    });
+    let projection = Object { manifest: Some(samples::projection()), license: "GPL".into(), ..samples::object() };
+    let foreign = Object { manifest: None, ..samples::object() };
+    fragments.into_iter().chain([samples::object(), projection, foreign]).map(|object| object.write()).collect()
+}
