@@ -1,7 +1,9 @@
 //! Whether a fragment is worth offloading: `nearside.offload = auto`.
 //!
-//! A first model, in bytes alone: what the device would return, as Arrow, against what the host would read, as Parquet. A fragment that neither filters nor
-//! aggregates reads raw. Row counts and selectivities are DataFusion's own statistics; group counts are bounded by the keys' ranges and distinct counts.
+//! A first model, in bytes alone: what the device returns, as Arrow, against what the host would read, as Parquet. A fragment that neither filters nor
+//! aggregates reads raw. One that ran before is judged by what it came to ([`Experience`](crate::experience)). Otherwise rows and selectivities are DataFusion's
+//! own statistics, groups are bounded by the keys' ranges and distinct counts, and since such estimates are often far too high, a fragment is given the benefit
+//! of the doubt: a device that finds it unselective pushes it back after a row group.
 
 use std::sync::Arc;
 
@@ -13,12 +15,16 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, StatisticsArgs, StatisticsContext};
 
+use crate::experience::{Experience, FragmentKey, Outcome};
 use crate::program::Program;
 use crate::reason::Reason;
 use crate::shape::{Shape, ShapeOutput};
 
 /// Bytes a round trip is worth: request, program, ledger.
 const ROUND_TRIP: u64 = 16 * 1024;
+
+/// How many times too high an estimate may be.
+const DOUBT: f64 = 4.0;
 
 /// Assumed bytes of a text value whose statistics are silent.
 const TEXT: f64 = 24.0;
@@ -36,12 +42,25 @@ pub(crate) struct Estimate<'a> {
 
 impl Estimate<'_> {
     /// Whether it pays; the reason if not.
-    pub(crate) fn pays(&self) -> Result<(), Reason> {
-        if !self.shape.reduces() {
+    pub(crate) fn pays(&self, experience: &Experience) -> Result<(), Reason> {
+        if !self.shape.may_reduce() {
             return Err(Reason::BareScan);
         }
-        let (returned, spared) = (self.returned() as u64, self.spared() as u64);
-        if returned.saturating_add(ROUND_TRIP) < spared { Ok(()) } else { Err(Reason::Cost { returned, spared }) }
+        // What is late decides how much is left: asked again at run time.
+        let key = FragmentKey::new(self.program, self.shape.fetch, self.scan);
+        match experience.of(key).filter(|_| !self.shape.is_late()) {
+            Some(outcome) => outcome.pays(),
+            None => self.may_pay(),
+        }
+    }
+
+    fn may_pay(&self) -> Result<(), Reason> {
+        let (returned, spared) = (self.returned(), self.spared());
+        let trip = ROUND_TRIP as f64;
+        if returned + trip < spared || (returned < spared * DOUBT && spared > 2.0 * trip) {
+            return Ok(());
+        }
+        Err(Reason::Cost { returned: returned as u64, spared: spared as u64 })
     }
 
     /// Arrow bytes of the result.
@@ -58,14 +77,16 @@ impl Estimate<'_> {
         rows * self.plan.schema().fields().iter().map(|field| width(field.data_type(), None, 0.0)).sum::<f64>()
     }
 
-    /// Groups of `input` rows by these keys.
+    /// Groups of `input` rows by these keys. Keys of which nothing is known make together as many as the root of the rows.
     fn groups(&self, keys: &[ProjectionExpr], input: f64) -> f64 {
         let statistics = self.scan.statistics();
         let distinct = |key: &ProjectionExpr| {
-            let column = key.expr.downcast_ref::<Column>().and_then(|column| statistics.column_statistics.get(column.index()));
-            column.and_then(distinct_values).unwrap_or_else(|| input.sqrt())
+            let column = key.expr.downcast_ref::<Column>()?;
+            statistics.column_statistics.get(column.index()).and_then(distinct_values)
         };
-        keys.iter().map(distinct).product::<f64>().min(input)
+        let (known, unknown): (Vec<_>, Vec<_>) = keys.iter().map(distinct).partition(Option::is_some);
+        let unknown = if unknown.is_empty() { 1.0 } else { input.sqrt() };
+        (known.into_iter().flatten().product::<f64>() * unknown).min(input)
     }
 
     /// Parquet bytes that the host would read: the files' share of the columns that the fragment uses.
@@ -77,6 +98,14 @@ impl Estimate<'_> {
         let files = self.scan.file_groups.iter().flat_map(|group| group.iter());
         let bytes: u64 = files.map(|file| file.effective_size()).sum();
         bytes as f64 * used / widths.iter().sum::<f64>().max(1.0)
+    }
+}
+
+impl Outcome {
+    /// Whether the same would pay again.
+    pub(crate) fn pays(self) -> Result<(), Reason> {
+        let Self { returned, spared } = self;
+        if returned.saturating_add(ROUND_TRIP) < spared { Ok(()) } else { Err(Reason::Experience { returned, spared }) }
     }
 }
 

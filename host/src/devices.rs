@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::config::NearsideOptions;
+use crate::experience::Experience;
 use crate::health::Health;
 use crate::location::{DeviceUrl, Location};
 use crate::reason::Reason;
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     /// As users write it.
     pub url: String,
     pub health: Health,
+    pub experience: Experience,
     device: Arc<dyn Device>,
     description: OnceCell<Description>,
     loaded: Mutex<BTreeSet<ProgramDigest>>,
@@ -95,7 +97,14 @@ impl Devices {
 
 impl Connection {
     pub(crate) fn new(url: String, device: Arc<dyn Device>) -> Self {
-        Self { url, health: Health::default(), device, description: OnceCell::new(), loaded: Mutex::default() }
+        Self {
+            url,
+            health: Health::default(),
+            experience: Experience::default(),
+            device,
+            description: OnceCell::new(),
+            loaded: Mutex::default(),
+        }
     }
 
     /// What programs may use there, as far as it is known without asking over the network; all of this release's ABI otherwise.

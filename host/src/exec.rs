@@ -68,6 +68,17 @@ impl OffloadExec {
         }
     }
 
+    /// The same, with instructions counted.
+    pub(crate) fn counting(&self) -> Self {
+        let decision = match &self.decision {
+            Decision::Offload(offload) => {
+                Decision::Offload(Arc::new(Offload { count_instructions: true, ..Offload::clone(offload) }))
+            }
+            declined @ Decision::Declined(_) => declined.clone(),
+        };
+        Self::with_decision(decision, Arc::clone(&self.child))
+    }
+
     /// Why nothing was offloaded; `None` if something was.
     pub fn declined_reason(&self) -> Option<&Reason> {
         match &self.decision {

@@ -25,12 +25,14 @@
 //! Not here: what programs are (`nearside-programs`), how they are made (`nearside-planner`) and run (`nearside-device`).
 #![forbid(unsafe_code)]
 
+mod analyze;
 mod config;
 mod conform;
 mod cost;
 mod delivery;
 mod devices;
 mod exec;
+mod experience;
 mod explain;
 mod expression;
 mod extract;
@@ -64,6 +66,7 @@ pub use metrics::{Account, account};
 pub use reason::Reason;
 pub use rule::OffloadRule;
 
+use analyze::CountingPlanner;
 use devices::Devices;
 use location::DeviceUrl;
 use nearside_device::Device;
@@ -97,8 +100,10 @@ pub fn extend_with(
     let devices = Arc::new(Devices::new(Arc::clone(&stores), own));
     let registry = Arc::new(Registry::new(stores, Arc::clone(&devices)));
     let runtime = RuntimeEnv { object_store_registry: registry, ..RuntimeEnv::clone(state.runtime_env()) };
+    let planner = CountingPlanner::new(Arc::clone(state.query_planner()));
     let state = SessionStateBuilder::new_from_existing(state)
         .with_config(config)
+        .with_query_planner(Arc::new(planner))
         .with_runtime_env(Arc::new(runtime))
         .with_physical_optimizer_rule(Arc::new(OffloadRule::new(devices)))
         .build();

@@ -9,7 +9,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use nearside_device::{DeviceError, Input, ObjectSlice, Options, Request, RowGroups};
 use nearside_planner::Capabilities;
 
-use crate::config::NearsideOptions;
+use crate::config::{NearsideOptions, Offload as Policy};
 use crate::devices::Connection;
 use crate::expression::Moment;
 use crate::extract::{Chain, Climb, file_url, parquet_scan, scan_shape};
@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::shape::Shape;
 
 /// A fragment that goes to a device.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Offload {
     pub shape: Shape,
     /// Compiled when the plan was made; the one that runs may have more conjuncts.
@@ -33,7 +33,7 @@ pub(crate) struct Offload {
     pub stayed: Vec<(String, Reason)>,
     /// Rows leave in the order of the input.
     pub ordered: bool,
-    /// `EXPLAIN ANALYZE VERBOSE`.
+    /// How often each block of byte code runs is wanted, too.
     pub count_instructions: bool,
 }
 
@@ -80,6 +80,7 @@ impl Offload {
                 limit: self.shape.fetch.map(|rows| rows as u64),
                 interpreter: self.options.interpreter,
                 compress: self.options.compress,
+                push_back: self.options.offload == Policy::Auto,
                 count_instructions: self.count_instructions,
                 fuel: None,
             },

@@ -114,6 +114,15 @@ pub enum Reason {
         spared: u64,
     },
 
+    /// The result was no smaller than what it spared when the fragment last ran.
+    #[error("it returned {returned} bytes to spare {spared} when it last ran")]
+    Experience {
+        /// Bytes of the result.
+        returned: u64,
+        /// Bytes that stayed on the device.
+        spared: u64,
+    },
+
     // What happened at run time.
     /// The device gave an error; the host ran what was missing.
     #[error("{0}")]

@@ -7,7 +7,6 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions};
@@ -47,8 +46,7 @@ impl PhysicalOptimizerRule for OffloadRule {
             .devices
             .parse()
             .map_err(|error: crate::location::LocationError| DataFusionError::Configuration(error.to_string()))?;
-        let count_instructions = plan.downcast_ref::<AnalyzeExec>().is_some_and(AnalyzeExec::verbose);
-        let pass = Pass { devices: &self.devices, locations, options, count_instructions };
+        let pass = Pass { devices: &self.devices, locations, options };
         pass.rewrite(&plan, None)
     }
 
@@ -67,7 +65,6 @@ struct Pass<'a> {
     devices: &'a Devices,
     locations: LocationMap,
     options: NearsideOptions,
-    count_instructions: bool,
 }
 
 impl Pass<'_> {
@@ -151,7 +148,7 @@ impl Pass<'_> {
         };
         if self.options.offload == Policy::Auto {
             let estimate = Estimate { shape: &climb.shape, program: &program, plan: &climb.plan, scan: target.scan };
-            if let Err(reason) = estimate.pays() {
+            if let Err(reason) = estimate.pays(&target.connection.experience) {
                 return decline(chain, reason);
             }
         }
@@ -165,7 +162,7 @@ impl Pass<'_> {
             location: target.location.clone(),
             options: self.options.clone(),
             stayed: std::mem::take(&mut climb.stayed),
-            count_instructions: self.count_instructions,
+            count_instructions: false,
         };
         let offloaded = Arc::new(OffloadExec::new(offload, Arc::clone(&climb.plan)));
         climb.rebuild(put_back(offloaded, climb.repartition, climb.above.first().or(parent))?)

@@ -12,14 +12,20 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::RecordOutput;
 use futures::stream::{self, BoxStream, StreamExt};
 use nearside_device::{DeviceError, Event, MorselId, ProgramDigest};
+use nearside_planner::Fragment;
+use nearside_planner::fragment::Output;
 
+use crate::config::Offload as Policy;
 use crate::conform::conform;
 use crate::delivery::Delivery;
+use crate::experience::{FragmentKey, Outcome};
 use crate::fallback::{files, remaining_plan, scan_config, without_dynamic_filters};
 use crate::metrics::{OffloadMetrics, SharedAccount};
 use crate::offload::Offload;
+use crate::program::Program;
 use crate::reason::Reason;
 use crate::verify;
 
@@ -44,6 +50,7 @@ enum Phase {
     Start,
     Device {
         program: ProgramDigest,
+        fragment: FragmentKey,
         events: BoxStream<'static, Result<Event, DeviceError>>,
     },
     /// The fallback for what is missing, and the failure that made it necessary.
@@ -86,10 +93,9 @@ impl Run {
 
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let batch = self.next_batch().await?;
-        if let Some(batch) = &batch {
-            self.metrics.baseline.record_output(batch.num_rows());
-        } else {
-            self.metrics.baseline.done();
+        match &batch {
+            Some(batch) => drop(batch.record_output(&self.metrics.baseline)),
+            None => self.metrics.baseline.done(),
         }
         Ok(batch)
     }
@@ -158,15 +164,26 @@ impl Run {
             let (program, device) = (program.short_digest().to_owned(), connection.url.clone());
             return Err(Reason::Quarantined { program, device });
         }
-        let store = scan_config(&self.plan)
-            .map(|config| &config.object_store_url)
-            .map_err(|error| Reason::BadDevice(error.to_string()))?;
+        let scan = scan_config(&self.plan).map_err(|error| Reason::BadDevice(error.to_string()))?;
+        let fragment = FragmentKey::new(&program, offload.shape.fetch, scan);
+        if offload.options.offload == Policy::Auto {
+            self.check_pays(&program, fragment)?;
+        }
         let files = files(&self.plan, self.partition).map_err(|error| Reason::BadDevice(error.to_string()))?;
-        let request = offload.request(&program, store, files)?;
+        let request = offload.request(&program, &scan.object_store_url, files)?;
         self.account.lock().executions += 1;
         let execution = connection.execute(&program.bytes, request).await;
         let execution = execution.inspect_err(|error| self.note_failure(&program.digest, error))?;
-        Ok(Phase::Device { program: program.digest.clone(), events: execution.events })
+        Ok(Phase::Device { program: program.digest.clone(), fragment, events: execution.events })
+    }
+
+    /// Whether what dynamic filters say by now makes a difference, and it paid when it last did.
+    fn check_pays(&self, program: &Program, fragment: FragmentKey) -> Result<(), Reason> {
+        let bare = matches!(program.fragment, Fragment { ref filter, output: Output::Project(_), .. } if filter.is_empty());
+        if bare && self.offload.shape.fetch.is_none() {
+            return Err(Reason::BareScan);
+        }
+        self.offload.connection.experience.of(fragment).map_or(Ok(()), Outcome::pays)
     }
 
     fn take(&mut self, event: Event) -> Result<(), DeviceError> {
@@ -180,8 +197,9 @@ impl Run {
                 self.ready.extend(self.delivery.finish());
                 self.metrics.add(&ledger);
                 self.account.lock().ledger.merge(&ledger);
-                if let Phase::Device { program, .. } = std::mem::replace(&mut self.phase, Phase::Done) {
+                if let Phase::Device { program, fragment, .. } = std::mem::replace(&mut self.phase, Phase::Done) {
                     self.offload.connection.health.succeeded(&program);
+                    self.offload.connection.experience.remember(fragment, Outcome::of(&ledger.work));
                 }
                 Ok(())
             }
@@ -193,8 +211,11 @@ impl Run {
     }
 
     fn give_up_device(&mut self, failure: &DeviceError) {
-        if let Phase::Device { program, .. } = std::mem::replace(&mut self.phase, Phase::Done) {
+        if let Phase::Device { program, fragment, .. } = std::mem::replace(&mut self.phase, Phase::Done) {
             self.note_failure(&program, failure);
+            if let DeviceError::Unselective { returned, eligible } = *failure {
+                self.offload.connection.experience.remember(fragment, Outcome { returned, spared: eligible });
+            }
         }
     }
 
@@ -215,6 +236,7 @@ impl Run {
         self.account.lock().push_backs.push(reason.clone());
         match reason {
             Reason::Device(changed @ DeviceError::Changed { .. }) => Err(DataFusionError::External(Box::new(changed))),
+            Reason::Device(DeviceError::Unselective { .. }) => self.run_child(None).await,
             Reason::Device(failure) => self.run_child(Some(failure)).await,
             _ => self.run_child(None).await,
         }

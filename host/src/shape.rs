@@ -84,9 +84,12 @@ impl Shape {
         update_expr(expr, columns, true).ok().flatten()
     }
 
-    /// Whether the fragment does more than hand over columns.
-    pub(crate) fn reduces(&self) -> bool {
-        !self.filter.is_empty() || self.fetch.is_some() || matches!(self.output, ShapeOutput::Aggregate { .. })
+    /// Whether the fragment may do more than hand over columns.
+    pub(crate) fn may_reduce(&self) -> bool {
+        !self.filter.is_empty()
+            || !self.optional.is_empty()
+            || self.fetch.is_some()
+            || matches!(self.output, ShapeOutput::Aggregate { .. })
     }
 
     /// Whether there is something in it that has its value only while the query runs.

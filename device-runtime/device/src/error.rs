@@ -60,6 +60,14 @@ pub enum DeviceError {
         /// Which bound.
         reason: String,
     },
+    /// The result is no smaller than what it is made of, and the request wants to know that: read the object instead.
+    #[error("returning {returned} bytes for {eligible} in the object does not pay: take the raw bytes")]
+    Unselective {
+        /// Arrow bytes of the result up to here.
+        returned: u64,
+        /// Compressed bytes of the columns it is made of.
+        eligible: u64,
+    },
     /// A named bound of the device: plan smaller.
     #[error("{what} is {given}, more than this device's {limit}")]
     Limit {

@@ -110,6 +110,9 @@ pub struct Options {
     pub interpreter: bool,
     /// LZ4 on the wire.
     pub compress: bool,
+    /// Give up with [`Unselective`](crate::DeviceError::Unselective) as soon as rows take more bytes than the columns they come from take in the
+    /// object: the caller had better read those.
+    pub push_back: bool,
     /// Also count executed instructions per basic block (slow): [`crate::ledger::Work::blocks`].
     pub count_instructions: bool,
     /// Budget of one call of an entry point; `None`: the device's own, which is enough for any honest program.
@@ -118,6 +121,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ordered: false, limit: None, interpreter: false, compress: true, count_instructions: false, fuel: None }
+        Self {
+            ordered: false,
+            limit: None,
+            interpreter: false,
+            compress: true,
+            push_back: false,
+            count_instructions: false,
+            fuel: None,
+        }
     }
 }

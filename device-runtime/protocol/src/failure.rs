@@ -53,7 +53,9 @@ impl Failure {
                 DeviceError::BadProgram { .. } | DeviceError::BadRequest { .. } => Code::InvalidArgument,
                 DeviceError::Trap { .. } => Code::Aborted,
                 DeviceError::BadObject { .. } => Code::DataLoss,
-                DeviceError::Changed { .. } | DeviceError::Version { .. } => Code::FailedPrecondition,
+                DeviceError::Changed { .. } | DeviceError::Unselective { .. } | DeviceError::Version { .. } => {
+                    Code::FailedPrecondition
+                }
                 DeviceError::Busy { .. } | DeviceError::Limit { .. } => Code::ResourceExhausted,
                 DeviceError::Unreachable { .. } => Code::Unavailable,
                 DeviceError::Internal { .. } => Code::Internal,
@@ -165,6 +167,7 @@ mod tests {
             DeviceError::Changed { path: "a/b.parquet".into(), reason: "size".into() },
             DeviceError::NotFound { path: "ä".into(), reason: "no such file".into() },
             DeviceError::Busy { reason: "64 executions".into() },
+            DeviceError::Unselective { returned: 2, eligible: 1 },
             DeviceError::Limit { what: "objects".into(), given: u64::MAX, limit: 1 },
             DeviceError::Unreachable { url: "nearside://a:1".into(), reason: "gone".into() },
             DeviceError::Version { ours: 2, theirs: 1 },

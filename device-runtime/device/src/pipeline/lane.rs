@@ -26,6 +26,9 @@ use crate::request::MorselId;
 /// Fewer rows than these wait for more of their row group before they are sent.
 const GATHER_ROWS: usize = BATCH_ROWS_MAX as usize / 2;
 
+/// A result below that is never pushed back: another way to the rows costs more.
+const PUSH_BACK_BYTES: u64 = 16 * 1024;
+
 /// Where events go.
 pub(super) type Events = mpsc::Sender<Result<Event, DeviceError>>;
 
@@ -40,6 +43,9 @@ pub(super) struct LaneWorker<'r> {
     events: Events,
     /// What the batches on their way come from.
     morsels: Vec<MorselId>,
+    /// Compressed bytes of the lane's columns, and Arrow bytes sent of them.
+    eligible: u64,
+    returned: u64,
     /// Rows that may still be sent.
     rows_left: Option<u64>,
     /// Rows of a projection that are not yet enough to send.
@@ -59,6 +65,8 @@ impl<'r> LaneWorker<'r> {
             core: None,
             events,
             morsels: Vec::new(),
+            eligible: 0,
+            returned: 0,
             rows_left,
             gathered: Vec::new(),
             gathered_rows: 0,
@@ -71,6 +79,7 @@ impl<'r> LaneWorker<'r> {
             return Err(Halt::Enough);
         }
         self.morsels = lane.iter().map(|morsel| morsel.id).collect();
+        (self.eligible, self.returned) = (lane.iter().map(|morsel| morsel.eligible).sum(), 0);
         self.take_core();
         self.renew_worker()?;
         for plan in lane {
@@ -82,16 +91,13 @@ impl<'r> LaneWorker<'r> {
             self.tally.morsels.push(record);
             result?;
         }
-        if !self.run.job.projects()
-            && let Some(batch) = self.worker.finish()?
-        {
-            self.send_batch(batch)?;
-        }
+        let partials = if self.run.job.projects() { None } else { self.worker.finish()? };
+        partials.map_or(Ok(()), |partials| self.send_batch(partials))?;
         self.count(None);
-        match self.morsels.is_empty() {
-            true => Ok(()),
-            false => self.send(Event::MorselsDone(self.morsels.clone())),
+        if !self.morsels.is_empty() {
+            self.send(Event::MorselsDone(self.morsels.clone()))?;
         }
+        self.check_selective()
     }
 
     /// Projects or aggregates a batch.
@@ -103,7 +109,10 @@ impl<'r> LaneWorker<'r> {
         }
         let mut full = Vec::new();
         self.worker.aggregate(columns, *rows, selected.as_ref(), &mut |partials| full.push(partials))?;
-        full.into_iter().try_for_each(|partials| self.send_batch(partials))
+        full.into_iter().try_for_each(|partials| {
+            self.send_batch(partials)?;
+            self.check_selective()
+        })
     }
 
     /// Sends rows when they are enough for a batch.
@@ -125,7 +134,17 @@ impl<'r> LaneWorker<'r> {
             _ => concat_batches(&self.worker.output_schema(), &gathered)
                 .map_err(|error| DeviceError::Internal { reason: error.to_string() })?,
         };
-        self.send_batch(batch)
+        self.send_batch(batch)?;
+        self.check_selective()
+    }
+
+    /// Gives up if the caller would rather read than get so much.
+    fn check_selective(&self) -> Result<(), Halt> {
+        let (returned, eligible) = (self.returned, self.eligible);
+        match self.run.job.options.push_back && returned > eligible.max(PUSH_BACK_BYTES) {
+            true => Err(DeviceError::Unselective { returned, eligible }.into()),
+            false => Ok(()),
+        }
     }
 
     /// Stops a worker whose work is of no more use.
@@ -165,7 +184,9 @@ impl<'r> LaneWorker<'r> {
             return Ok(());
         }
         self.tally.returned_rows += batch.num_rows() as u64;
-        self.tally.returned_bytes += batch_bytes(&batch);
+        let bytes = batch_bytes(&batch);
+        self.tally.returned_bytes += bytes;
+        self.returned += bytes;
         self.send(Event::Batch { morsels: self.morsels.clone(), batch })?;
         match &mut self.rows_left {
             Some(left) if *left <= rows => Err(Halt::Enough),

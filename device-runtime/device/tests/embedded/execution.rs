@@ -82,6 +82,25 @@ async fn columns_of_rows_that_do_not_survive_are_not_read() {
     assert!(answer.ledger.work.morsels.iter().all(|morsel| morsel.bytes_eligible == 0 && morsel.rows_selected == morsel.rows));
 }
 
+/// Who asks for it is told when rows take more bytes than the file; who does not gets them; a selective filter is never pushed back.
+#[tokio::test]
+async fn unselective_fragments_are_pushed_back() {
+    let table = table();
+    let device = table.device();
+    for (fragment, pushed_back) in
+        [("emit s", true), ("filter k < 500 | emit s", false), ("group by s | aggregate n: count(*)", false)]
+    {
+        let mut request = table.request(&*device, &format!("{SCAN} | {fragment}")).await;
+        let answer = execute(&*device, request.clone()).await;
+        assert!(answer.is_ok(), "{fragment}");
+        request.options.push_back = true;
+        match execute(&*device, request).await {
+            Err(DeviceError::Unselective { returned, eligible }) => assert!(pushed_back && returned > eligible, "{fragment}"),
+            other => assert!(!pushed_back && other.is_ok(), "{fragment}"),
+        }
+    }
+}
+
 /// Sums partials, as a host does.
 fn totals(answer: &Answer) -> (i64, i128) {
     let rows = answer.rows();

@@ -1,0 +1,65 @@
+//! What `nearside.offload = auto` decides, and what makes it think again.
+
+use datafusion::prelude::{SessionConfig, SessionContext};
+use nearside::tpch;
+use nearside::{Account, Reason, account};
+use nearside_device::DeviceError;
+
+use crate::common;
+
+async fn auto() -> SessionContext {
+    common::embedded(SessionConfig::new().with_target_partitions(2), "auto").await
+}
+
+/// Plan as text, rows, and what devices did.
+async fn ask(context: &SessionContext, sql: &str) -> (String, Vec<String>, Account) {
+    let (plan, rows) = common::run(context, sql).await;
+    (common::explain(&plan), common::sorted_lines(&rows), account(&plan))
+}
+
+/// A filter that everything passes is tried once: the device pushes it back, the host reads what is missing, and the next plan remembers.
+#[tokio::test]
+async fn unselective_filters_are_tried_once() {
+    let (context, never) = (auto().await, common::embedded(SessionConfig::new(), "never").await);
+    let sql = "SELECT l_shipinstruct, l_shipmode FROM lineitem WHERE l_quantity * l_quantity >= 0";
+    let expected = ask(&never, sql).await.1;
+    let (plan, rows, account) = ask(&context, sql).await;
+    assert!(plan.contains("OffloadExec: device=embedded"), "{plan}");
+    assert_eq!(rows, expected);
+    let pushed_back = |reason: &Reason| matches!(reason, Reason::Device(DeviceError::Unselective { .. }));
+    assert!(account.push_backs.iter().any(pushed_back), "{:?}", account.push_backs);
+    let (plan, rows, account) = ask(&context, sql).await;
+    assert!(plan.contains("reason=it returned"), "{plan}");
+    assert_eq!(rows, expected);
+    assert_eq!(account.executions, 0);
+    // Another constant is another fragment.
+    let (plan, rows, account) = ask(&context, &sql.replace(">= 0", "> 2499")).await;
+    assert!(plan.contains("OffloadExec: device=embedded") && account.push_backs.is_empty(), "{plan}");
+    assert!(!rows.is_empty() && rows.len() < expected.len() / 10);
+}
+
+/// A scan whose dynamic filter says nothing reads raw, without asking the device.
+#[tokio::test]
+async fn dynamic_filters_that_say_nothing_are_no_filters() {
+    let context = auto().await;
+    let sql = "SELECT count(*), min(o_comment) FROM orders JOIN lineitem ON o_orderkey = l_orderkey";
+    let (_, rows, account) = ask(&context, sql).await;
+    assert_eq!(rows, ask(&common::embedded(SessionConfig::new(), "never").await, sql).await.1);
+    let allowed = |reason: &Reason| matches!(reason, Reason::BareScan | Reason::Device(DeviceError::Unselective { .. }));
+    assert!(account.push_backs.iter().all(allowed), "{:?}", account.push_backs);
+}
+
+/// The queries that gain most are offloaded, the first time and later, and give nothing back.
+#[tokio::test]
+async fn selective_queries_are_offloaded() {
+    let context = auto().await;
+    for query in [1, 6, 12, 14, 15, 19] {
+        for _ in 0..2 {
+            let (plan, _, account) = ask(&context, tpch::query(query)).await;
+            assert!(plan.contains("OffloadExec: device=embedded"), "query {query}: {plan}");
+            assert!(account.executions > 0, "query {query}");
+            let failed = |reason: &&Reason| matches!(reason, Reason::Device(_));
+            assert_eq!(account.push_backs.iter().find(failed), None, "query {query}");
+        }
+    }
+}
