@@ -1,9 +1,10 @@
 //! A generator of valid programs, for the differential test and for the fuzzer.
 
-use nearside_programs::abi::helper;
+use nearside_programs::abi::helper::HELPERS;
 use nearside_programs::isa::{
     AluOp, AtomicOp, ByteOrder, CallTarget, Instruction, JumpOp, Operand, Reg, Size, Slot, WideSource, Width, encode,
 };
+use nearside_programs::manifest::Target;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
@@ -121,18 +122,8 @@ impl<R: Rng> Generator<R> {
     }
 
     fn call(&mut self, pc: usize, starts: &[usize]) -> Instruction {
-        let helpers = [
-            helper::GROUP_IDS,
-            helper::I128_ADD,
-            helper::I128_SUB,
-            helper::I128_MUL,
-            helper::I128_COMPARE,
-            helper::F64_ADD,
-            helper::F64_SUB,
-            helper::F64_MUL,
-            helper::F64_FROM_I64,
-            helper::F64_FROM_F32,
-        ];
+        let helpers: Vec<u32> =
+            HELPERS.iter().filter(|helper| helper.targets.contains(&Target::Columnar)).map(|helper| helper.number).collect();
         let target = match self.random.random_range(0..10) {
             // Only to later functions: a chain of calls without recursion is short, and recursion is another branch's business.
             0..3 => CallTarget::Local(self.offset(pc, starts)),
