@@ -13,7 +13,7 @@ use nearside::{Account, Offload, OffloadExec, tpch};
 use super::failure::Failure;
 use super::query::{self, Answer};
 use super::session::{self, SessionArguments};
-use super::tpch::{difference, write_tables};
+use super::tpch::write_tables;
 
 const SCALE: f64 = 0.1;
 
@@ -85,7 +85,7 @@ async fn show(
         show_program(out, offload)?;
     }
     writeln!(out, "\n── result\n{}", pretty_format_batches(&answer.batches).map_err(Failure::query)?)?;
-    match difference(&expected.batches, &answer.batches)? {
+    match tpch::difference(&expected.batches, &answer.batches).map_err(Failure::query)? {
         None => writeln!(out, "equal to DataFusion without offload")?,
         Some(difference) => return Err(Failure::query(format!("query {number} differs from DataFusion's answer: {difference}"))),
     }

@@ -12,10 +12,6 @@ use super::failure::Failure;
 use super::session::{self, SessionArguments};
 use super::{progress, query};
 
-mod compare;
-
-pub(crate) use compare::difference;
-
 /// TPC-H.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -112,7 +108,7 @@ struct Figures {
 }
 
 async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
-    let queries = parse_list(&arguments.queries)?;
+    let queries = tpch::parse_queries(&arguments.queries).map_err(|error| Failure::usage(format!("--queries {error}")))?;
     let context = session::open(&arguments.session).await?;
     let plain = session::open(&SessionArguments { offload: nearside::Offload::Never, ..arguments.session.clone() }).await?;
     let mut all = Vec::new();
@@ -149,7 +145,7 @@ async fn run_query(context: &SessionContext, plain: Option<&SessionContext>, num
     let verified = match plain {
         Some(plain) => {
             let expected = query::run_one(plain, tpch::query(number)).await.map_err(named)?;
-            let difference = difference(&expected.batches, &answer.batches)?;
+            let difference = tpch::difference(&expected.batches, &answer.batches).map_err(Failure::query)?;
             if let Some(difference) = &difference {
                 eprintln!("query {number}: {difference}");
             }
@@ -190,34 +186,4 @@ fn print_row(out: &mut impl Write, figures: &Figures) -> Result<(), Failure> {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-/// `1,6,12-15` in the order it is written.
-fn parse_list(list: &str) -> Result<Vec<u8>, Failure> {
-    let wrong = |item: &str| Failure::usage(format!("--queries {item}: numbers and ranges from 1 to 22, like 1,6,12-15"));
-    let mut queries = Vec::new();
-    for item in list.split(',').map(str::trim) {
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let number = |text: &str| text.trim().parse::<u8>().ok().filter(|number| tpch::QUERIES.contains(number));
-        let (Some(first), Some(last)) = (number(first), number(last)) else { return Err(wrong(item)) };
-        if first > last {
-            return Err(wrong(item));
-        }
-        queries.extend(first..=last);
-    }
-    Ok(queries)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Order is kept; what is no query is refused.
-    #[test]
-    fn lists_of_queries() {
-        assert_eq!(parse_list("6, 1,12-14").unwrap(), [6, 1, 12, 13, 14]);
-        for wrong in ["", "0", "23", "3-1", "a", "1,,2"] {
-            assert!(parse_list(wrong).is_err(), "{wrong}");
-        }
-    }
 }

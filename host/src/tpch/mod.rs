@@ -1,11 +1,15 @@
 //! TPC-H: the 22 queries with their validation parameters, and its eight tables as Parquet.
 //!
-//! [`query`] gives the text, [`generate`] writes the files, [`TABLES`] names what the queries expect to be registered. Used by the CLI, the tests and
-//! the benches.
+//! [`query`] gives the text, [`generate`] writes the files, [`TABLES`] names what the queries expect to be registered, [`difference`] judges answers. Used
+//! by the CLI, the tests and the benches.
 
+mod compare;
 mod generate;
+mod list;
 
+pub use compare::difference;
 pub use generate::{GenerateError, Options, Progress, generate};
+pub use list::{ListError, parse_queries};
 
 /// The tables, small ones first.
 pub const TABLES: [&str; 8] = ["region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem"];

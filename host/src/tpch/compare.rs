@@ -6,8 +6,6 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::super::failure::Failure;
-
 /// Floating-point sums depend on the order of additions, in DataFusion itself.
 const RELATIVE_TOLERANCE: f64 = 1e-12;
 
@@ -18,9 +16,12 @@ enum Cell {
     Float(Option<f64>),
 }
 
-/// The first difference between two answers as sets of rows, if there is one.
-pub(crate) fn difference(expected: &[RecordBatch], actual: &[RecordBatch]) -> Result<Option<String>, Failure> {
-    let (expected, actual) = (rows(expected).map_err(Failure::query)?, rows(actual).map_err(Failure::query)?);
+/// The first difference between two answers as sets of rows, if there is one; floating-point sums may be apart by what the order of additions does.
+///
+/// # Errors
+/// A value that Arrow cannot print.
+pub fn difference(expected: &[RecordBatch], actual: &[RecordBatch]) -> Result<Option<String>, ArrowError> {
+    let (expected, actual) = (rows(expected)?, rows(actual)?);
     if expected.len() != actual.len() {
         return Ok(Some(format!("{} rows expected, {} found", expected.len(), actual.len())));
     }
