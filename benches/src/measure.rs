@@ -1,0 +1,106 @@
+//! Clocks and counters around one run of a query.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nearside_protocol::RemoteDevice;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// What one run took; as a figure of several, the median of each.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Cost {
+    /// Seconds from SQL text to last row.
+    pub seconds: f64,
+    /// Processor seconds of the host process.
+    pub host_cpu: f64,
+    /// Processor seconds of the device process.
+    pub device_cpu: f64,
+    /// Bytes to the device, HTTP/2 framing included.
+    pub sent: u64,
+    /// Bytes from the device.
+    pub received: u64,
+}
+
+/// Reads everything that is measured.
+#[derive(Debug)]
+pub(crate) struct Meter<'a> {
+    /// Whose socket counts.
+    pub device: &'a RemoteDevice,
+    /// The device's process.
+    pub process: u32,
+}
+
+/// What a [`Meter`] read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    time: Instant,
+    host_cpu: Duration,
+    device_cpu: Duration,
+    sent: u64,
+    received: u64,
+}
+
+impl Meter<'_> {
+    pub(crate) fn read(&self) -> Result<Reading> {
+        let device = ClockId::pid_cpu_clock_id(Pid::from_raw(self.process.try_into()?))?;
+        let socket = self.device.socket_bytes();
+        Ok(Reading {
+            time: Instant::now(),
+            host_cpu: clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into(),
+            device_cpu: clock_gettime(device)?.into(),
+            sent: socket.sent,
+            received: socket.received,
+        })
+    }
+}
+
+impl Reading {
+    /// What has been used since an earlier reading.
+    pub(crate) fn since(&self, earlier: &Self) -> Cost {
+        Cost {
+            seconds: (self.time - earlier.time).as_secs_f64(),
+            host_cpu: (self.host_cpu - earlier.host_cpu).as_secs_f64(),
+            device_cpu: (self.device_cpu - earlier.device_cpu).as_secs_f64(),
+            sent: self.sent - earlier.sent,
+            received: self.received - earlier.received,
+        }
+    }
+}
+
+impl Cost {
+    /// The median of each figure.
+    pub(crate) fn median(costs: &[Self]) -> Self {
+        let float = |of: fn(&Self) -> f64| middle(costs.iter().map(of).collect(), f64::total_cmp);
+        let bytes = |of: fn(&Self) -> u64| middle(costs.iter().map(of).collect(), u64::cmp);
+        Self {
+            seconds: float(|cost| cost.seconds),
+            host_cpu: float(|cost| cost.host_cpu),
+            device_cpu: float(|cost| cost.device_cpu),
+            sent: bytes(|cost| cost.sent),
+            received: bytes(|cost| cost.received),
+        }
+    }
+}
+
+/// The middle value, of an even number the lower one of the two; nothing for nothing.
+fn middle<T: Copy + Default>(mut values: Vec<T>, order: fn(&T, &T) -> std::cmp::Ordering) -> T {
+    values.sort_by(order);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each figure has its own middle; an outlier moves none.
+    #[test]
+    fn medians() {
+        let cost = |seconds, received| Cost { seconds, received, ..Cost::default() };
+        let median = Cost::median(&[cost(9.0, 1), cost(1.0, 3), cost(2.0, 1_000)]);
+        assert_eq!((median.seconds, median.received), (2.0, 3));
+        assert_eq!(Cost::median(&[cost(4.0, 1), cost(2.0, 2)]).seconds, 2.0);
+        assert_eq!(Cost::median(&[]).seconds, 0.0);
+    }
+}
