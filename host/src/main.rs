@@ -5,6 +5,10 @@ mod cli;
 
 use std::process::ExitCode;
 
+/// Columns come and go by the megabyte: the system's allocator gives their pages back and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

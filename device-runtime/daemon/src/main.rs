@@ -11,6 +11,10 @@ use nearsided::{Config, Daemon, DaemonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Columns come and go by the megabyte: the system's allocator gives their pages back and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is logged unless `RUST_LOG` says otherwise: our own words. Cranelift's, at the same level, are whole programs.
 const LOGS: &str = "warn,nearsided=info,nearside_protocol=info,nearside_device=info";
 
