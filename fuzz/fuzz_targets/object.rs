@@ -3,8 +3,7 @@
 //! read means the same after it was written and read again, disassembles, and has a manifest that is coherent or says what is not.
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use nearside_fuzz::{seed, within};
-use nearside_planner::{Capabilities, Fragment, compile};
+use nearside_fuzz::{fragments, seed, within};
 use nearside_programs::Object;
 
 #[path = "../../programs/tests/samples/mod.rs"]
@@ -16,12 +15,6 @@ const INPUT_LEN_MAX: usize = 64 << 10;
 const MEMORY_BASE: usize = 1 << 20;
 /// Memory for each byte of input: its disassembly is the largest part, a line of text and a comment for 8 bytes.
 const MEMORY_PER_BYTE: usize = 128;
-
-/// Fragments whose programs have everything that objects of ours have.
-const FRAGMENTS: [&str; 2] = [
-    "scan (k: i64 null, s: utf8 null) | filter k >= 100 | filter s like '%7' | emit k, s",
-    "scan (s: utf8 null, d: decimal(15, 2)) | group by s | aggregate n: count(*), t: sum(d), m: min(s)",
-];
 
 fuzz_target!(
     init: seed(seeds()),
@@ -47,11 +40,8 @@ fn check(input: &[u8]) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let fragments = FRAGMENTS.map(|text| {
-        let fragment: Fragment = text.parse().expect(text);
-        compile(&fragment, &Capabilities::all()).expect(text).object
-    });
+    let fragments = fragments::programs().into_iter().map(|(_, compiled)| compiled.object);
     let projection = Object { manifest: Some(samples::projection()), license: "GPL".into(), ..samples::object() };
     let foreign = Object { manifest: None, ..samples::object() };
-    fragments.into_iter().chain([samples::object(), projection, foreign]).map(|object| object.write()).collect()
+    fragments.chain([samples::object(), projection, foreign]).map(|object| object.write()).collect()
 }
