@@ -21,7 +21,7 @@ use crate::media::Medium;
 use crate::pipeline::{self, Cores, Environment, FooterCache, Job, Memory};
 use crate::programs::Programs;
 use crate::request::{Description, Input, ProgramDigest, Request};
-use crate::{Device, Execution};
+use crate::{Device, Execution, Status};
 
 /// A device in this process, over a directory or beside an object store.
 #[derive(Debug)]
@@ -93,6 +93,16 @@ impl Device for Embedded {
             workers: u32::try_from(self.config().workers).unwrap_or(u32::MAX),
             groups_max: self.config().groups_max,
             object_bytes_max: self.config().program_bytes_max as u64,
+        })
+    }
+
+    async fn status(&self) -> Result<Status, DeviceError> {
+        let (programs, program_bytes) = self.programs.size();
+        Ok(Status {
+            executions: self.executions.load(Ordering::Relaxed) as u64,
+            row_group_bytes: self.environment.memory.used(),
+            programs: programs as u64,
+            program_bytes: program_bytes as u64,
         })
     }
 

@@ -16,6 +16,7 @@ mod panics;
 mod pipeline;
 mod programs;
 pub mod request;
+mod status;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -33,12 +34,16 @@ pub use error::DeviceError;
 pub use ledger::Ledger;
 pub use panics::hush_expected_panics;
 pub use request::{Description, Input, MorselId, ObjectSlice, Options, ProgramDigest, Request, RowGroups};
+pub use status::Status;
 
 /// Anything that executes programs near data.
 #[async_trait]
 pub trait Device: Debug + Send + Sync {
     /// What the device is and can do.
     async fn describe(&self) -> Result<Description, DeviceError>;
+
+    /// What it is doing now.
+    async fn status(&self) -> Result<Status, DeviceError>;
 
     /// Checks an object and keeps it under its digest. Loading what is loaded renews its lease.
     async fn load(&self, object: Bytes) -> Result<ProgramDigest, DeviceError>;

@@ -65,6 +65,12 @@ impl Programs {
         }
     }
 
+    /// How many there are, and the bytes of their objects.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let entries = self.lock();
+        (entries.by_digest.len(), entries.bytes)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

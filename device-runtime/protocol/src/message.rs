@@ -13,6 +13,7 @@ use crate::limits::{self, within};
 /// Names of the actions.
 pub(crate) mod action {
     pub(crate) const DESCRIBE: &str = "describe";
+    pub(crate) const STATUS: &str = "status";
     pub(crate) const LOAD: &str = "load";
     pub(crate) const ACTIVATE: &str = "activate";
     pub(crate) const DEACTIVATE: &str = "deactivate";

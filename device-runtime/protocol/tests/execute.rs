@@ -12,7 +12,7 @@ use bytes::Bytes;
 use common::*;
 use futures::StreamExt;
 use nearside_device::ledger::{Ledger, Morsel, Timing, Work};
-use nearside_device::{Device, DeviceError, Event, Input, MorselId, Options, ProgramDigest, Request};
+use nearside_device::{Device, DeviceError, Event, Input, MorselId, Options, ProgramDigest, Request, Status};
 use nearside_protocol::RemoteDevice;
 use nearside_protocol::server;
 use tokio::sync::watch;
@@ -394,6 +394,16 @@ async fn describe_tells_the_protocol() {
     let description = served.client().describe().await.unwrap();
     assert_eq!((description.name.as_str(), description.protocol_version), ("nearsided 1.2.3", nearside_protocol::VERSION));
     assert_eq!(description.helpers, [0x10000, 0x10001]);
+}
+
+/// `status` is the device's own, now.
+#[tokio::test]
+async fn status_is_told() {
+    let device = Fake::new(|_| Ok(execution(int_schema(), vec![])));
+    let (_served, client) = pair(&device).await;
+    assert_eq!(client.status().await.unwrap(), Status::default());
+    client.load("one".into()).await.unwrap();
+    assert_eq!(client.status().await.unwrap(), Status { programs: 1, ..Status::default() });
 }
 
 /// A schema keeps its fields' metadata and nullability.

@@ -9,7 +9,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use nearside::{Reason, tpch};
 use nearside_device::{Config, Embedded};
-use nearside_device::{Description, Device, DeviceError, Event, Execution, ProgramDigest, Request};
+use nearside_device::{Description, Device, DeviceError, Event, Execution, ProgramDigest, Request, Status};
 use object_store::ObjectStore;
 
 use crate::common;
@@ -27,6 +27,10 @@ struct Flaky {
 impl Device for Flaky {
     async fn describe(&self) -> Result<Description, DeviceError> {
         self.inner.describe().await
+    }
+
+    async fn status(&self) -> Result<Status, DeviceError> {
+        self.inner.status().await
     }
 
     async fn load(&self, object: Bytes) -> Result<ProgramDigest, DeviceError> {

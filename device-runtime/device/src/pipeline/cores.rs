@@ -68,6 +68,11 @@ impl Memory {
         Self { limit, used: AtomicU64::new(0) }
     }
 
+    /// Bytes taken.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Takes memory for a row group.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use bytes::Bytes;
 use futures::StreamExt;
-use nearside_device::{Config, Device, DeviceError, Event, ProgramDigest};
+use nearside_device::{Config, Device, DeviceError, Event, ProgramDigest, Status};
 use nearside_planner::{Capabilities, Fragment, compile};
 
 use crate::common::*;
@@ -115,6 +115,12 @@ async fn dropped_executions_end() {
         };
         assert!(execution.events.next().await.is_some());
         assert!(matches!(device.execute(request.clone()).await, Err(DeviceError::Busy { .. })));
+        assert_eq!(device.status().await.unwrap().executions, 1);
+    }
+    device.unload(&request.program).await.unwrap();
+    // The last one has not noticed yet.
+    while device.status().await.unwrap() != Status::default() {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nearside_device::{Description, Device, DeviceError, Execution, ProgramDigest, Request};
+use nearside_device::{Description, Device, DeviceError, Execution, ProgramDigest, Request, Status};
 use object_store::ObjectStore;
 
 pub use connect::{SocketBytes, Tuning};
@@ -93,6 +93,10 @@ impl Device for RemoteDevice {
             return Err(DeviceError::Version { ours: VERSION, theirs: description.protocol_version });
         }
         Ok(description)
+    }
+
+    async fn status(&self) -> Result<Status, DeviceError> {
+        Ok(self.session.ask(action::STATUS, Bytes::new()).await?)
     }
 
     /// An object that this client has loaded before is not sent again: should the device have dropped it, `execute` sends it.

@@ -19,6 +19,7 @@ pub(super) type Bodies = BoxStream<'static, Result<Bytes, Failure>>;
 pub(super) fn list() -> impl Iterator<Item = ActionType> {
     [
         (action::DESCRIBE, "what the device is and can do"),
+        (action::STATUS, "what the device is doing now"),
         (action::LOAD, "body: a program object; answers its digest"),
         (action::ACTIVATE, "compile a loaded program"),
         (action::DEACTIVATE, "drop a program's compiled code"),
@@ -36,6 +37,7 @@ impl Service {
     pub(super) async fn act(&self, name: &str, body: Bytes) -> Result<Bodies, Failure> {
         match name {
             action::DESCRIBE => self.describe().await,
+            action::STATUS => one(&self.device.status().await?),
             action::LOAD => one(&Program { program: self.device.load(body).await? }),
             action::ACTIVATE => self.device.activate(&program(&body)?.program).await.map(|()| none()).map_err(Failure::from),
             action::DEACTIVATE => self.device.deactivate(&program(&body)?.program).await.map(|()| none()).map_err(Failure::from),

@@ -16,6 +16,7 @@ use futures::StreamExt;
 use futures::stream;
 use nearside_device::{
     Description, Device, DeviceError, Event, Execution, Input, MorselId, ObjectSlice, Options, ProgramDigest, Request, RowGroups,
+    Status,
 };
 use nearside_programs::Parameters;
 use nearside_protocol::server::{self, serve};
@@ -88,6 +89,10 @@ impl Device for Fake {
             groups_max: 1 << 20,
             object_bytes_max: 1 << 20,
         })
+    }
+
+    async fn status(&self) -> Result<Status, DeviceError> {
+        Ok(Status { programs: self.loaded.lock().unwrap().len() as u64, ..Status::default() })
     }
 
     async fn load(&self, object: Bytes) -> Result<ProgramDigest, DeviceError> {
