@@ -46,7 +46,7 @@ pub(crate) struct DisasmArguments {
 pub(crate) async fn compile(mut arguments: CompileArguments) -> Result<(), Failure> {
     let Target::Columnar = arguments.target;
     arguments.session.offload = nearside::Offload::Always;
-    let context = session::open(&arguments.session).await?;
+    let context = session::open(&arguments.session).await?.context;
     let plan = context.sql(&arguments.command).await?.create_physical_plan().await?;
     let mut found = Found::default();
     found.search(&plan);

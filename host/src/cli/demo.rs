@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::query::{self, Answer};
 use super::session::{self, SessionArguments};
 use super::tpch::write_tables;
+use super::units::bytes;
 
 const SCALE: f64 = 0.1;
 
@@ -34,7 +35,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         let arguments = SessionArguments { offload, ..SessionArguments::over(&data) };
         async move { session::open(&arguments).await }
     };
-    let (host, near) = (open(Offload::Never).await?, open(Offload::Always).await?);
+    let (host, near) = (open(Offload::Never).await?.context, open(Offload::Always).await?.context);
     let mut out = io::stdout().lock();
     writeln!(out, "Nearside: TPC-H at scale {SCALE} in {}, an embedded device beside it.", data.display())?;
     for (number, question) in QUERIES {
@@ -136,25 +137,4 @@ fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answe
 
 fn ms(answer: &Answer) -> f64 {
     answer.elapsed.as_secs_f64() * 1e3
-}
-
-/// With a binary unit and three digits.
-fn bytes(count: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let unit = (count.max(1).ilog2() / 10).min(4) as usize;
-    if unit == 0 { format!("{count} B") } else { format!("{:.2} {}", count as f64 / (1u64 << (10 * unit)) as f64, units[unit]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    /// Units change where they should.
-    #[test]
-    fn bytes_for_people() {
-        assert_eq!(
-            ["0 B", "1023 B", "1.00 KiB", "1.50 MiB"],
-            [bytes(0), bytes(1023), bytes(1024), bytes(1_572_864)].map(|text| text).each_ref().map(String::as_str)
-        );
-    }
 }

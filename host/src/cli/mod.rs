@@ -13,6 +13,8 @@ mod shell;
 mod sql;
 mod stores;
 mod tpch;
+mod units;
+mod wire;
 
 use std::process::ExitCode;
 

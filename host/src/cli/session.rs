@@ -15,6 +15,7 @@ use url::Url;
 
 use super::failure::Failure;
 use super::stores::Stores;
+use super::wire::Wire;
 
 /// What commands that open a session have in common.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,20 +41,30 @@ impl SessionArguments {
     }
 }
 
+/// An open session.
+pub(crate) struct Session {
+    /// With tables registered.
+    pub(crate) context: SessionContext,
+    /// Its connections.
+    pub(crate) wire: Wire,
+}
+
 /// Opens a session and registers the tables.
-pub(crate) async fn open(arguments: &SessionArguments) -> Result<SessionContext, Failure> {
+pub(crate) async fn open(arguments: &SessionArguments) -> Result<Session, Failure> {
     let data = match &arguments.data {
         Some(data) => Some(base_url(data)?),
         None => only_device(&arguments.devices)?,
     };
     let runtime = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default())).build_arc()?;
     let context = SessionContext::new_with_config_rt(SessionConfig::new().with_information_schema(true), runtime);
-    let context = nearside::extend(context)?.enable_url_table();
-    configure(&context, &location_map(&arguments.devices, data.as_ref())?, arguments.offload);
+    let devices = location_map(&arguments.devices, data.as_ref())?;
+    let wire = Wire::new(daemons(&arguments.devices, data.as_ref()))?;
+    let context = nearside::extend_with(context, wire.devices())?.enable_url_table();
+    configure(&context, &devices, arguments.offload);
     if let Some(data) = data {
         register_tables(&context, &data).await?;
     }
-    Ok(context)
+    Ok(Session { context, wire })
 }
 
 fn configure(context: &SessionContext, devices: &str, offload: Offload) {
@@ -105,6 +116,13 @@ fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failur
         }
     }
     Ok(entries.join(", "))
+}
+
+/// The daemons that the command line names.
+fn daemons(devices: &[String], data: Option<&Url>) -> impl Iterator<Item = DeviceUrl> {
+    let named = devices.iter().map(|device| device.rsplit_once('=').map_or(device.as_str(), |(_, url)| url));
+    let data = data.map(|data| data[..url::Position::BeforePath].to_owned());
+    named.map(str::to_owned).chain(data).filter_map(|url| url.parse().ok())
 }
 
 /// A file's folder; a folder itself.

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use datafusion::prelude::SessionContext;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use tokio::signal;
@@ -11,6 +10,8 @@ use tokio::signal;
 use super::failure::Failure;
 use super::print::{self, Format};
 use super::query;
+use super::session::Session;
+use super::units::bytes;
 
 const HELP: &str = "\\d         tables
 \\d NAME    columns of a table
@@ -19,7 +20,7 @@ const HELP: &str = "\\d         tables
 Anything else is SQL and ends with a semicolon. EXPLAIN shows what is offloaded; SET nearside.offload = 'always' offloads whatever can be.";
 
 /// Reads and runs until the end of input.
-pub(crate) async fn run(context: &SessionContext, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(session: &Session, format: Format) -> Result<(), Failure> {
     let mut editor = DefaultEditor::new().map_err(Failure::query)?;
     let history = history_file();
     if let Some(path) = &history {
@@ -27,7 +28,7 @@ pub(crate) async fn run(context: &SessionContext, format: Format) -> Result<(), 
         let _ = editor.load_history(path);
     }
     eprintln!("Nearside {}. \\? for help, \\q to end.", env!("CARGO_PKG_VERSION"));
-    let mut shell = Shell { context, format, timing: true };
+    let mut shell = Shell { session, format, timing: true };
     let mut pending = String::new();
     loop {
         let prompt = if pending.is_empty() { "nearside> " } else { "      ..> " };
@@ -58,7 +59,7 @@ pub(crate) async fn run(context: &SessionContext, format: Format) -> Result<(), 
 }
 
 struct Shell<'a> {
-    context: &'a SessionContext,
+    session: &'a Session,
     format: Format,
     timing: bool,
 }
@@ -93,13 +94,17 @@ impl Shell<'_> {
 
     async fn try_sql(&self, text: &str) -> Result<(), Failure> {
         for statement in query::parse(text)? {
-            let answer = query::run(self.context, statement).await?;
+            let before = self.session.wire.bytes();
+            let answer = query::run(&self.session.context, statement).await?;
             if !answer.schema.fields().is_empty() {
                 print::print(&mut io::stdout().lock(), self.format, &answer.schema, &answer.batches)?;
             }
             if self.timing {
-                let mut stderr = io::stderr().lock();
-                writeln!(stderr, "{} rows in {:.3} s", answer.row_count(), answer.elapsed.as_secs_f64())?;
+                let moved = match self.session.wire.is_empty() {
+                    true => String::new(),
+                    false => format!(", {} over the socket", bytes(self.session.wire.bytes() - before)),
+                };
+                writeln!(io::stderr().lock(), "{} rows in {:.3} s{moved}", answer.row_count(), answer.elapsed.as_secs_f64())?;
             }
         }
         Ok(())

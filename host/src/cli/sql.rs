@@ -33,10 +33,10 @@ pub(crate) struct Arguments {
 /// Runs the command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let text = text(&arguments)?;
-    let context = session::open(&arguments.session).await?;
+    let session = session::open(&arguments.session).await?;
     match text {
-        Some(text) => run_text(&context, &text, &arguments).await,
-        None => shell::run(&context, arguments.format).await,
+        Some(text) => run_text(&session.context, &text, &arguments).await,
+        None => shell::run(&session, arguments.format).await,
     }
 }
 

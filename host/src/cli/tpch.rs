@@ -9,7 +9,8 @@ use nearside::tpch;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::session::{self, SessionArguments};
+use super::session::{self, Session, SessionArguments};
+use super::units::bytes;
 use super::{progress, query};
 
 /// TPC-H.
@@ -100,6 +101,8 @@ struct Figures {
     bytes_read: u64,
     /// Arrow bytes devices returned.
     bytes_returned: u64,
+    /// Bytes through the sockets of daemons for planning and running the query, both directions, HTTP/2 included.
+    bytes_socket: u64,
     /// Times a device gave work back.
     push_backs: usize,
     /// Whether the answer without offload is the same; absent if it was not asked for.
@@ -109,17 +112,21 @@ struct Figures {
 
 async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
     let queries = tpch::parse_queries(&arguments.queries).map_err(|error| Failure::usage(format!("--queries {error}")))?;
-    let context = session::open(&arguments.session).await?;
-    let plain = session::open(&SessionArguments { offload: nearside::Offload::Never, ..arguments.session.clone() }).await?;
+    let session = session::open(&arguments.session).await?;
+    if !session.wire.is_empty() {
+        eprintln!("registering the tables moved {} over the socket", bytes(session.wire.bytes()));
+    }
+    let plain = SessionArguments { offload: nearside::Offload::Never, ..arguments.session.clone() };
+    let plain = if arguments.verify { Some(session::open(&plain).await?.context) } else { None };
     let mut all = Vec::new();
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "{:>5} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12}  verified",
-        "query", "ms", "rows", "executions", "eligible", "read", "returned"
+        "{:>5} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12} {:>12}  verified",
+        "query", "ms", "rows", "executions", "eligible", "read", "returned", "socket"
     )?;
     for number in queries {
-        let figures = run_query(&context, arguments.verify.then_some(&plain), number).await?;
+        let figures = run_query(&session, plain.as_ref(), number).await?;
         print_row(&mut out, &figures)?;
         all.push(figures);
     }
@@ -136,12 +143,14 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
     }
 }
 
-async fn run_query(context: &SessionContext, plain: Option<&SessionContext>, number: u8) -> Result<Figures, Failure> {
+async fn run_query(session: &Session, plain: Option<&SessionContext>, number: u8) -> Result<Figures, Failure> {
     let named = |failure| match failure {
         Failure::Query(message) => Failure::Query(format!("query {number}: {message}")),
         other => other,
     };
-    let answer = query::run_one(context, tpch::query(number)).await.map_err(named)?;
+    let before = session.wire.bytes();
+    let answer = query::run_one(&session.context, tpch::query(number)).await.map_err(named)?;
+    let bytes_socket = session.wire.bytes() - before;
     let verified = match plain {
         Some(plain) => {
             let expected = query::run_one(plain, tpch::query(number)).await.map_err(named)?;
@@ -163,6 +172,7 @@ async fn run_query(context: &SessionContext, plain: Option<&SessionContext>, num
         bytes_eligible: sum(|morsel| morsel.bytes_eligible),
         bytes_read: sum(|morsel| morsel.bytes_read),
         bytes_returned: account.ledger.work.returned_bytes,
+        bytes_socket,
         push_backs: account.push_backs.len(),
         verified,
     })
@@ -172,7 +182,7 @@ fn print_row(out: &mut impl Write, figures: &Figures) -> Result<(), Failure> {
     let verified = figures.verified.map_or("", |same| if same { "equal" } else { "DIFFERENT" });
     writeln!(
         out,
-        "{:>5} {:>10.1} {:>8} {:>10} {:>12} {:>12} {:>12}  {verified}",
+        "{:>5} {:>10.1} {:>8} {:>10} {:>12} {:>12} {:>12} {:>12}  {verified}",
         figures.query,
         figures.milliseconds,
         figures.rows,
@@ -180,6 +190,7 @@ fn print_row(out: &mut impl Write, figures: &Figures) -> Result<(), Failure> {
         figures.bytes_eligible,
         figures.bytes_read,
         figures.bytes_returned,
+        figures.bytes_socket,
     )?;
     Ok(())
 }
