@@ -2,6 +2,7 @@
 //!
 //! Semantics are DataFusion 55's: three-valued logic, wrapping integer `+ - *`, decimal scales as arrow-rs computes them, floats compared by total order.
 
+use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
 use nearside_programs::{Scalar, ValueType};
@@ -230,11 +231,52 @@ impl CompareOp {
             Self::Ge => ">=",
         }
     }
+
+    /// Whether operands of this order compare so.
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Eq => order.is_eq(),
+            Self::Ne => order.is_ne(),
+            Self::Lt => order.is_lt(),
+            Self::Le => order.is_le(),
+            Self::Gt => order.is_gt(),
+            Self::Ge => order.is_ge(),
+        }
+    }
+
+    /// The operator with its operands exchanged.
+    pub(crate) fn mirrored(self) -> Self {
+        match self {
+            Self::Eq => Self::Eq,
+            Self::Ne => Self::Ne,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+        }
+    }
+
+    /// The operator that holds where this one does not.
+    pub(crate) fn inverse(self) -> Self {
+        match self {
+            Self::Eq => Self::Ne,
+            Self::Ne => Self::Eq,
+            Self::Lt => Self::Ge,
+            Self::Le => Self::Gt,
+            Self::Gt => Self::Le,
+            Self::Ge => Self::Lt,
+        }
+    }
 }
 
 /// Whether this is a decimal type, of whatever precision and scale.
 pub fn is_decimal(value_type: ValueType) -> bool {
     matches!(value_type, ValueType::Decimal128 { .. })
+}
+
+/// Whether this is a floating-point type.
+pub fn is_float(value_type: ValueType) -> bool {
+    matches!(value_type, ValueType::Float32 | ValueType::Float64)
 }
 
 /// Whether a decimal type can have this precision and scale: arrow-rs' rule (`validate_decimal_precision_and_scale`), and at most

@@ -19,6 +19,8 @@ use random::Random;
 pub struct Generator {
     random: Random,
     columns: Vec<Column>,
+    /// Whether the fragment may have what programs do not: so few have that refusals are tested, and everything else is more.
+    exotic: bool,
 }
 
 /// How deep a generated expression is at most, casts that make types meet not counted.
@@ -27,11 +29,12 @@ const DEPTH: usize = 3;
 impl Generator {
     /// Everything that follows from one seed.
     pub fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), columns: Vec::new() }
+        Self { random: Random::new(seed), columns: Vec::new(), exotic: false }
     }
 
     /// The next fragment.
     pub fn fragment(&mut self) -> Fragment {
+        self.exotic = self.random.chance(1, 8);
         let count = self.random.between(1, 6);
         self.columns = (0..count).map(|index| self.column(index)).collect();
         let conjuncts = self.random.below(4);
@@ -91,21 +94,21 @@ impl Generator {
     /// A column half of the time.
     fn named(&mut self, prefix: &str, index: usize) -> Named {
         let name = format!("{prefix}{index}");
-        if self.random.chance(1, 2) {
-            return Named { name, expr: self.any_column() };
-        }
         let value_type = self.value_type();
-        Named { name, expr: self.any_expr(value_type, DEPTH) }
+        let computes = self.exotic || value_type != ValueType::Utf8;
+        let expr = if computes && self.random.chance(1, 2) { self.any_expr(value_type, DEPTH) } else { self.any_column() };
+        Named { name, expr }
     }
 
     fn aggregate(&mut self, index: usize) -> Aggregate {
         let argument = self.argument();
         let argument_type = self.type_of(&argument);
         let function = *self.random.pick(&[Function::Count, Function::Sum, Function::Sum, Function::Min, Function::Max]);
+        let is_computed_text = argument_type == ValueType::Utf8 && !matches!(argument, Expr::Column(_));
         // What has no sum is counted.
         let (function, value_type) = match state_type(function, Some(argument_type)) {
-            Some(state) => (function, state),
-            None => (Function::Count, ValueType::Int64),
+            Some(state) if self.exotic || !is_computed_text => (function, state),
+            _ => (Function::Count, ValueType::Int64),
         };
         let value_type = match value_type {
             ValueType::Int64 if function == Function::Count && self.random.chance(1, 2) => ValueType::UInt64,
@@ -115,7 +118,8 @@ impl Generator {
             value_type => value_type,
         };
         let counts_rows = function == Function::Count && self.random.chance(1, 2);
-        let filter = self.random.chance(1, 4).then(|| self.expr(ValueType::Bool, 1));
+        let filters = self.exotic || argument_type != ValueType::Utf8 || function == Function::Count;
+        let filter = (filters && self.random.chance(1, 4)).then(|| self.expr(ValueType::Bool, 1));
         Aggregate { name: format!("a{index}"), function, argument: (!counts_rows).then_some(argument), filter, value_type }
     }
 

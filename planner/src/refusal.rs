@@ -28,10 +28,10 @@ pub enum Refusal {
         /// To.
         to: ValueType,
     },
-    /// Text that is computed, where helpers only read columns.
-    #[error("{place} must be a plain text column, its other operand a literal or a column")]
+    /// Text that is computed, where programs only hand columns to helpers: predicates can do without, results cannot.
+    #[error("{place} is computed text, and programs make none")]
     ComputedText {
-        /// Which operand.
+        /// What would be that text.
         place: &'static str,
     },
     /// Another device, or a newer one, could run it.
@@ -41,7 +41,7 @@ pub enum Refusal {
         name: &'static str,
     },
     /// The same in smaller pieces might do.
-    #[error("too complex: {given} {what}, {limit} are the limit")]
+    #[error("too complex: {given} {what}, the limit is {limit}")]
     TooComplex {
         /// What there is too much of.
         what: &'static str,

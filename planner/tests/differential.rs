@@ -5,17 +5,18 @@
 
 mod device;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use device::{Device, Options};
 use nearside_engine::Backend;
-use nearside_planner::fragment::{Expr, Fragment, Output};
+use nearside_planner::fragment::{Aggregate, Expr, Fragment, Function, Named, Output, is_float};
 use nearside_planner::generate::Generator;
 use nearside_planner::{Capabilities, EvaluationError, Refusal, compile, evaluate};
 use nearside_programs::Scalar;
 
 /// Seeds that the test tries.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 1_000;
 
 /// One case alone.
 const SEED_VARIABLE: &str = "NEARSIDE_SEARCH_SEED";
@@ -26,7 +27,8 @@ const SECONDS_VARIABLE: &str = "NEARSIDE_SEARCH_SECONDS";
 /// What came of the cases.
 #[derive(Debug, Default)]
 struct Tally {
-    refused: usize,
+    /// Reasons, and how often.
+    refused: BTreeMap<String, usize>,
     /// No row fails: every run had the result.
     same: usize,
     /// Some row may fail: every run failed, or had the result all the same.
@@ -43,8 +45,10 @@ fn differential_against_the_evaluator() {
     let mut tally = Tally::default();
     (0..SEEDS).for_each(|seed| try_seed(seed, &mut tally));
     // A test that refuses nearly everything, or fails nearly everywhere, tests nothing.
+    println!("{tally:#?}");
     let compiled = tally.same + tally.failed;
-    assert!(compiled > SEEDS as usize / 3 && tally.same > compiled / 2 && tally.failed > 20, "{tally:?}");
+    assert!(compiled * 100 > SEEDS as usize * 85 && tally.same > compiled / 2 && tally.failed > 20, "{tally:#?}");
+    assert!(tally.refused.len() > 2, "{tally:#?}");
     assert!(tally.narrow_calls > 100, "{tally:?}");
     if let Some(seconds) = variable(SECONDS_VARIABLE) {
         let end = Instant::now() + Duration::from_secs(seconds);
@@ -78,8 +82,8 @@ fn compare(fragment: &Fragment, rows: &[Vec<Scalar>], seed: u64, tally: &mut Tal
     let compiled = match compile(fragment, &Capabilities::all()) {
         Ok(compiled) => compiled,
         Err(refusal @ (Refusal::IllTyped(_) | Refusal::Invalid(_))) => return Err(refusal.to_string()),
-        Err(_) => {
-            tally.refused += 1;
+        Err(refusal) => {
+            *tally.refused.entry(refusal.to_string()).or_default() += 1;
             return Ok(());
         }
     };
@@ -119,7 +123,32 @@ impl Outcomes {
         let rest: Vec<Vec<Scalar>> = rows.iter().filter(|row| !left_out(row)).cloned().collect();
         let joined = fragment.filter.iter().cloned().reduce(|left, right| Expr::And(left.into(), right.into()));
         let at_once = Fragment { filter: Vec::from_iter(joined), ..fragment.clone() };
-        Ok(Self { result: attempt(fragment, &rest)?, may_fail: attempt(&at_once, rows)?.is_none() })
+        let may_fail = attempt(&at_once, rows)?.is_none() || has_order_dependent_extreme(fragment, &rest)?;
+        Ok(Self { result: attempt(fragment, &rest)?, may_fail })
+    }
+}
+
+/// Whether `MIN` or `MAX` by group meets a float that DataFusion does not order as everywhere else: that is the host's.
+fn has_order_dependent_extreme(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<bool, String> {
+    let Output::Aggregate { keys, aggregates } = &fragment.output else { return Ok(false) };
+    let is_extreme = |aggregate: &&Aggregate| {
+        matches!(aggregate.function, Function::Min | Function::Max) && is_float(aggregate.value_type) && !keys.is_empty()
+    };
+    let argument = |aggregate: &Aggregate| Some(Named { name: aggregate.name.clone(), expr: aggregate.argument.clone()? });
+    let arguments = Output::Project(aggregates.iter().filter(is_extreme).filter_map(argument).collect());
+    match evaluate(&Fragment { output: arguments, ..fragment.clone() }, rows) {
+        Ok(values) => Ok(values.iter().flatten().any(is_special)),
+        Err(EvaluationError::Fault { .. }) => Ok(true),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn is_special(value: &Scalar) -> bool {
+    let special = |value: f64| !value.is_finite() || (value == 0.0 && value.is_sign_negative());
+    match value {
+        Scalar::Float32(bits) => special(f32::from_bits(*bits).into()),
+        Scalar::Float64(bits) => special(f64::from_bits(*bits)),
+        _ => false,
     }
 }
 

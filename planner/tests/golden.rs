@@ -1,16 +1,23 @@
-//! Golden tests: `golden/*.frag`, each a fragment, rows in and rows out.
+//! Golden tests: `golden/*.frag`, each a fragment, rows in and rows out, by the evaluator and by the program in both engines.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p nearside-planner --test golden` writes what came out into the files; a failure names the file.
+
+mod device;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use device::{Device, Options};
+use nearside_engine::Backend;
 use nearside_planner::text::{parse_scalar, write_scalar};
-use nearside_planner::{Fragment, evaluate};
+use nearside_planner::{Capabilities, Fragment, compile, evaluate};
 use nearside_programs::{Scalar, ValueType};
 
 const ROWS_IN: &str = "--- rows in";
 const ROWS_OUT: &str = "--- rows out";
+
+/// Last line where the evaluator knows the rows, and the program gives up.
+const HOST_ALONE: &str = "--- the program leaves them to the host\n";
 
 /// Every file is what the evaluator makes of it, the fragment in its canonical text.
 #[test]
@@ -52,12 +59,38 @@ fn bless(given: &str) -> Result<String, String> {
     write_table(&mut made, &names, &rows);
     let _ = writeln!(made, "{ROWS_OUT}");
     match evaluate(&fragment, &rows) {
-        Ok(result) => write_table(&mut made, &output_names(&fragment), &result),
+        Ok(result) => {
+            write_table(&mut made, &output_names(&fragment), &result);
+            match run(&fragment, &rows)? {
+                Some(given) if given == result => {}
+                Some(given) => return Err(format!("the program gives {given:?}, not {result:?}")),
+                None => made.push_str(HOST_ALONE),
+            }
+        }
         Err(error) => {
             let _ = writeln!(made, "error: {error}");
+            if let Some(given) = run(&fragment, &rows)? {
+                return Err(format!("the program gives {given:?}, not the error"));
+            }
         }
     }
     Ok(made)
+}
+
+/// What every version of the program says in both engines; `None`: that a row is the host's.
+fn run(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Vec<Scalar>>>, String> {
+    let compiled = compile(fragment, &Capabilities::all()).map_err(|refusal| refusal.to_string())?;
+    let result = |backend, narrow| {
+        Device::new(&compiled, Options { backend, batch_rows: 8192, groups_max: 64, narrow }).run(fragment, rows)
+    };
+    let first = result(Backend::Interpreter, false);
+    for (backend, narrow) in [(Backend::Interpreter, true), (Backend::Jit, false), (Backend::Jit, true)] {
+        let other = result(backend, narrow);
+        if other != first {
+            return Err(format!("{backend:?}, narrow {narrow}: {other:?}, the first gave {first:?}"));
+        }
+    }
+    Ok(first)
 }
 
 fn output_names(fragment: &Fragment) -> Vec<&str> {

@@ -6,6 +6,7 @@ mod device;
 use device::{Device, Options};
 use nearside_engine::Backend;
 use nearside_planner::{Capabilities, Fragment, compile, evaluate};
+use nearside_programs::manifest::BoundOp;
 use nearside_programs::{Scalar, ValueType};
 
 fn fragment(text: &str) -> Fragment {
@@ -57,26 +58,102 @@ fn literals_are_parameters() {
     assert_eq!(one, other);
 }
 
-/// The reasons are typed, and say what to do about them.
+/// The common reasons, as `EXPLAIN` shows them: what programs do not do at all.
 #[test]
 fn refusals() {
-    let check = |text: &str, expected: &str| {
+    let numbers: Vec<String> = (0..3_000).map(|item| item.to_string()).collect();
+    let sums = |count: i32| (0..count).map(|item| format!("a{item}: sum(k + {item})")).collect::<Vec<_>>().join(", ");
+    let conjuncts: Vec<String> = (0..300).map(|item| format!("filter a{item} > b{item}")).collect();
+    let columns: Vec<String> = (0..300).map(|item| format!("a{item}: i64, b{item}: i64")).collect();
+    for (text, expected) in [
+        ("scan (k: i64) | emit x: cast(k as f32)".to_owned(), "the cast from i64 to f32 is not offloaded"),
+        ("scan (k: u64) | emit x: cast(k as f32)".to_owned(), "the cast from u64 to f32 is not offloaded"),
+        ("scan (k: i32) | emit x: cast(k as decimal(9,-2))".to_owned(), "the cast from i32 to decimal(9,-2) is not offloaded"),
+        ("scan (d: decimal(38,30)) | emit x: cast(d as f64)".to_owned(), "the cast from decimal(38,30) to f64 is not offloaded"),
+        (
+            "scan (k: i64, s: utf8) | emit x: case when k > 1 then s end".to_owned(),
+            "an output column is computed text, and programs make none",
+        ),
+        (
+            "scan (k: i64) | group by x: case when k > 1 then 'big' else 'small' end | aggregate n: count(*)".to_owned(),
+            "a group key is computed text, and programs make none",
+        ),
+        (
+            "scan (k: i64, s: utf8) | aggregate x: max(case when k > 1 then s end)".to_owned(),
+            "the argument of MIN or MAX is computed text, and programs make none",
+        ),
+        (
+            "scan (k: i64, s: utf8) | aggregate x: min(s) filter (where k > 1)".to_owned(),
+            "MIN or MAX with FILTER on type utf8 is not offloaded",
+        ),
+        (
+            format!("scan (k: i64) | filter k in ({}) | emit k", numbers.join(", ")),
+            "too complex: 3000 items of an IN list, the limit is 2048",
+        ),
+        (format!("scan (k: i64) | aggregate {}", sums(300)), "too complex: 301 values to accumulate, the limit is 256"),
+        (
+            format!("scan ({}) | {} | emit a0", columns.join(", "), conjuncts.join(" | ")),
+            "too complex: 300 conditions joined by AND, the limit is 256",
+        ),
+        (
+            "scan (k: i64, k: i64) | filter k > 1 | emit k".to_owned(),
+            "the program would not be valid: manifest: column 1 has another column's name",
+        ),
+    ] {
+        let refusal = compile(&fragment(&text), &Capabilities::all()).unwrap_err();
+        assert_eq!(refusal.to_string(), expected, "{}", &text[..text.len().min(200)]);
+    }
+}
+
+/// What a device without helpers cannot do, by the helper's name; numbers need none.
+#[test]
+fn missing_helpers() {
+    for (text, helper) in [
+        ("scan (s: utf8) | filter s = 'a' | emit s", "text_compare"),
+        ("scan (s: utf8, t: utf8) | filter s < t | emit s", "text_compare_columns"),
+        ("scan (s: utf8) | filter s like 'a%' | emit s", "text_like"),
+        ("scan (s: utf8) | filter s in ('a', 'b') | emit s", "text_in"),
+        ("scan (s: utf8) | aggregate m: min(s)", "text_min"),
+        ("scan (s: utf8) | aggregate m: max(s)", "text_max"),
+        ("scan (k: i64) | group by k | aggregate n: count(*)", "group_ids"),
+        ("scan (x: f64) | emit y: x + x", "f64_add"),
+        ("scan (x: f64) | emit y: x - x", "f64_sub"),
+        ("scan (x: f64) | emit y: x * x", "f64_mul"),
+        ("scan (x: f32) | emit y: cast(x as f64)", "f64_from_f32"),
+        ("scan (x: f64) | emit y: cast(x as f32)", "f32_from_f64"),
+        ("scan (x: i32) | emit y: cast(x as f64)", "f64_from_i64"),
+        ("scan (x: u64) | emit y: cast(x as f64)", "f64_from_u64"),
+        ("scan (x: f64) | aggregate s: sum(x)", "f64_add"),
+        ("scan (x: decimal(10,4)) | emit y: x * x", "i128_mul"),
+        ("scan (x: i32) | emit y: cast(x as decimal(12,2))", "i128_mul"),
+        ("scan (x: decimal(10,4)) | emit y: cast(x as decimal(10,2))", "i128_div"),
+        ("scan (x: decimal(10,4)) | emit y: cast(x as i64)", "i128_div"),
+        ("scan (x: decimal(10,4)) | emit y: cast(x as f64)", "f64_from_i64"),
+    ] {
         let refusal = compile(&fragment(text), &Capabilities::none()).unwrap_err();
-        assert_eq!(refusal.to_string(), expected, "{text}");
+        assert_eq!(refusal.to_string(), format!("the device has no helper `{helper}`"), "{text}");
+    }
+    for text in [
+        "scan (k: i64, d: decimal(15,2), b: bool) | filter k in (1, 2, 3, 4, 5) or b | aggregate n: count(*), s: sum(d), m: max(b)",
+        "scan (x: f64, y: f32) | filter x > 1.5 and y in (0.0f32, 1.0f32) | aggregate lo: min(x), hi: max(y)",
+    ] {
+        assert!(compile(&fragment(text), &Capabilities::none()).is_ok(), "{text}");
+    }
+}
+
+/// Of a list, only the order of magnitude of its length shapes the program; what lies between its ends prunes.
+#[test]
+fn searched_lists() {
+    let compiled = |list: &str| {
+        let text = format!("scan (k: i64 null) | filter k in ({list}) | emit k");
+        compile(&fragment(&text), &Capabilities::all()).unwrap()
     };
-    check("scan (s: utf8) | filter s = 'a' | emit s", "the device has no helper `text_compare`");
-    check("scan (x: f32) | emit y: x + x", "+ on type f32 is not offloaded");
-    check(
-        "scan (x: decimal(10,4)) | emit y: cast(x as decimal(10,2))",
-        "the cast from decimal(10,4) to decimal(10,2) is not offloaded",
-    );
-    check("scan (k: i64) | group by k | aggregate n: count(*)", "the device has no helper `group_ids`");
-    check("scan (x: f64) | emit x: x + x", "the device has no helper `f64_add`");
-    check("scan (x: decimal(10,4)) | emit y: x * x", "the device has no helper `i128_mul`");
-    check("scan (x: i32) | emit y: cast(x as decimal(12,2))", "the device has no helper `i128_mul`");
-    let many: Vec<String> = (0..40).map(|item| item.to_string()).collect();
-    let in_list = format!("scan (k: i64) | filter k in ({}) | emit k", many.join(", "));
-    check(&in_list, "too complex: 40 items of an IN list, 32 are the limit");
+    let (short, long) = (compiled("9, 1, 5, 7, 3"), compiled("-4, 100, 6, 8, 2, null i64, 2, 77, 12"));
+    assert_eq!((short.object.code, &short.parameters.types), (long.object.code, &long.parameters.types));
+    let values: Vec<i128> = long.parameters.slots.iter().map(|slot| slot.0).collect();
+    assert_eq!(values, [-4, 2, 6, 8, 12, 77, 100, 100]);
+    let bounds = long.object.manifest.unwrap().bounds;
+    assert_eq!(bounds.iter().map(|bound| (bound.op, bound.parameter)).collect::<Vec<_>>(), [(BoundOp::Ge, 0), (BoundOp::Le, 6)]);
 }
 
 /// A sum goes on over batches, beyond 64 bits.

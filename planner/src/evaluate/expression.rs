@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use nearside_programs::{Scalar, ValueType};
 
-use crate::fragment::{ArithmeticOp, CompareOp, Expr, integer_range};
+use crate::fragment::{ArithmeticOp, Expr, integer_range};
 
 use super::cast::{cast, power_of_ten};
 use super::{Fault, like};
@@ -22,7 +22,7 @@ pub(super) fn evaluate_expr(expr: &Expr, row: &[Scalar]) -> Result<Scalar, Fault
         }
         Expr::Compare { op, left, right } => {
             let order = order(&evaluate_expr(left, row)?, &evaluate_expr(right, row)?);
-            from_truth(order.map(|order| holds(*op, order)))
+            from_truth(order.map(|order| op.holds(order)))
         }
         Expr::And(left, right) => from_truth(and(truth(left)?, truth(right)?)),
         Expr::Or(left, right) => from_truth(or(truth(left)?, truth(right)?)),
@@ -93,17 +93,6 @@ fn or(left: Option<bool>, right: Option<bool>) -> Option<bool> {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) => Some(false),
         _ => None,
-    }
-}
-
-fn holds(op: CompareOp, order: Ordering) -> bool {
-    match op {
-        CompareOp::Eq => order.is_eq(),
-        CompareOp::Ne => order.is_ne(),
-        CompareOp::Lt => order.is_lt(),
-        CompareOp::Le => order.is_le(),
-        CompareOp::Gt => order.is_gt(),
-        CompareOp::Ge => order.is_ge(),
     }
 }
 

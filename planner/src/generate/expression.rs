@@ -3,7 +3,7 @@
 use nearside_programs::{Scalar, ValueType};
 
 use super::{Generator, value};
-use crate::fragment::{ArithmeticOp, CompareOp, Expr, decimal_result, is_decimal};
+use crate::fragment::{ArithmeticOp, Column, CompareOp, Expr, decimal_result, is_decimal};
 
 impl Generator {
     /// An expression of exactly this type, at most that many levels above its leaves.
@@ -56,7 +56,7 @@ impl Generator {
             2 => Expr::Not(self.expr(ValueType::Bool, inner).into()),
             3 => self.null_test(inner),
             4 => self.in_list(inner),
-            5 => self.like(),
+            5 => self.like(inner),
             _ => self.comparison(inner),
         }
     }
@@ -84,15 +84,29 @@ impl Generator {
     fn in_list(&mut self, depth: usize) -> Expr {
         let expr = self.operand(depth);
         let value_type = self.type_of(&expr);
-        let count = self.random.between(1, 5);
+        let count = match self.random.below(8) {
+            0 => self.random.between(6, 40),
+            1 => self.random.between(30, 300),
+            _ => self.random.between(1, 5),
+        };
         let list = (0..count).map(|_| self.literal(value_type)).collect();
         Expr::InList { expr: expr.into(), list, negated: self.random.chance(1, 3) }
     }
 
-    fn like(&mut self) -> Expr {
+    /// A comparison where there is no text to match.
+    fn like(&mut self, depth: usize) -> Expr {
+        let is_text = |column: &Column| column.value_type == ValueType::Utf8;
+        if !self.columns.iter().any(is_text) && !self.random.chance(1, 8) {
+            return self.comparison(depth);
+        }
         let case_insensitive = self.random.chance(1, 3);
         let pattern = value::pattern(&mut self.random, case_insensitive);
-        Expr::Like { expr: self.leaf(ValueType::Utf8).into(), pattern, negated: self.random.chance(1, 3), case_insensitive }
+        Expr::Like {
+            expr: self.expr(ValueType::Utf8, depth).into(),
+            pattern,
+            negated: self.random.chance(1, 3),
+            case_insensitive,
+        }
     }
 
     fn operator(&mut self) -> ArithmeticOp {
@@ -107,10 +121,17 @@ impl Generator {
     fn number_cast(&mut self, to: ValueType, depth: usize) -> Expr {
         use ValueType::*;
         let from = match to {
+            _ if self.random.chance(1, 3) => self.decimal_type(),
+            Float32 if !self.exotic => *self.random.pick(&[Int8, UInt16, Int32, UInt32, Float64]),
             Float32 | Float64 => *self.random.pick(&[Int8, Int32, Int64, UInt64, Float32, Float64]),
             _ => *self.random.pick(&[Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64]),
         };
-        Expr::Cast { expr: self.expr(from, depth - 1).into(), to }
+        let expr = self.any_expr(from, depth - 1);
+        let is_large = matches!(self.type_of(&expr), Decimal128 { scale, .. } if !(0..=22).contains(&scale));
+        if is_large && matches!(to, Float32 | Float64) && !self.exotic {
+            return self.leaf(to);
+        }
+        Expr::Cast { expr: expr.into(), to }
     }
 
     fn date(&mut self, depth: usize) -> Expr {
@@ -142,7 +163,8 @@ impl Generator {
 
     /// A number cast to a decimal type.
     fn rescaled(&mut self, to: ValueType, depth: usize) -> Expr {
-        let expr = if self.random.chance(1, 3) {
+        let from_integer = self.exotic || !matches!(to, ValueType::Decimal128 { scale: ..0, .. });
+        let expr = if from_integer && self.random.chance(1, 3) {
             let from = *self.random.pick(&[ValueType::Int32, ValueType::Int64, ValueType::UInt8]);
             self.expr(from, depth - 1)
         } else {

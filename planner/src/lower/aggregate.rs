@@ -12,12 +12,12 @@ use super::bits::{Bits, count_ones};
 use super::function::Body;
 use super::machine::{Argument, Op, Source, Value};
 use super::node::{Known, Number, NumberKind, Reads, Truth};
-use super::order::{Class, less};
+use super::order::{Class, compare, less};
 use super::project::{Computed, lower_loop};
 use super::proof::Proof;
-use super::rows::Place;
+use super::rows::{Place, Rows};
 use super::wide::{self, Wide};
-use crate::fragment::{Column, integer_range, is_decimal};
+use crate::fragment::{Column, CompareOp, integer_range, is_decimal, is_float};
 use crate::refusal::Refusal;
 
 /// Most 64-bit accumulators an ungrouped aggregate holds in registers or on the stack; more stay in memory.
@@ -61,7 +61,8 @@ pub(super) struct Counted {
 pub(super) enum NonNull {
     /// Where none of these is; none: everywhere.
     Columns(BTreeSet<u32>),
-    Computed(Known),
+    /// Where this is true.
+    Computed(Truth),
 }
 
 impl NonNull {
@@ -72,7 +73,7 @@ impl NonNull {
         let mut nullable = BTreeSet::new();
         match gather_columns(number, columns, &mut nullable) {
             true => Self::Columns(nullable),
-            false => Self::Computed(Known::Number(Box::new(number.clone()))),
+            false => Self::Computed(Truth::IsKnown(Known::Number(Box::new(number.clone())))),
         }
     }
 }
@@ -81,21 +82,22 @@ impl NonNull {
 fn gather_columns(number: &Number, columns: &[Column], nullable: &mut BTreeSet<u32>) -> bool {
     match &number.kind {
         NumberKind::Column(column) => {
-            if columns[*column as usize].nullable {
-                nullable.insert(*column);
-            }
+            nullable.extend(Some(*column).filter(|column| columns[*column as usize].nullable));
             true
         }
         NumberKind::Parameter(_) => true,
         NumberKind::Null => false,
+        NumberKind::Truth(truth) => match **truth {
+            Truth::Column(column) => {
+                nullable.extend(Some(column).filter(|column| columns[*column as usize].nullable));
+                true
+            }
+            _ => false,
+        },
         NumberKind::Arithmetic { left, right, .. } => {
             gather_columns(left, columns, nullable) && gather_columns(right, columns, nullable)
         }
-        NumberKind::Scale { inner, .. }
-        | NumberKind::Fit(inner)
-        | NumberKind::Same(inner)
-        | NumberKind::FloatFromInteger(inner)
-        | NumberKind::FloatFromFloat32(inner) => gather_columns(inner, columns, nullable),
+        NumberKind::Convert(_, inner) => gather_columns(inner, columns, nullable),
         NumberKind::Case { arms, otherwise } => {
             let mut inside = BTreeSet::new();
             let values = arms.iter().map(|(_, value)| value).chain([&**otherwise]);
@@ -121,7 +123,7 @@ impl Accumulation {
             Self::Count(counted) => {
                 match &counted.known {
                     NonNull::Columns(columns) => reads.handles.extend(columns),
-                    NonNull::Computed(known) => reads.known(known),
+                    NonNull::Computed(truth) => reads.truth(truth),
                 }
                 &counted.filter
             }
@@ -138,8 +140,8 @@ impl Accumulation {
     pub(super) fn prove(&self, grouped: bool, proof: &mut Proof) {
         let filter = match self {
             Self::Count(counted) => {
-                if let NonNull::Computed(known) = &counted.known {
-                    proof.known(known);
+                if let NonNull::Computed(truth) = &counted.known {
+                    proof.truth(truth);
                 }
                 &counted.filter
             }
@@ -170,6 +172,7 @@ fn width_of(value_type: ValueType) -> u32 {
 /// What every value of the type replaces, as its accumulator holds it.
 fn initial(which: Extreme, value_type: ValueType) -> i128 {
     let range = match value_type {
+        ValueType::Bool => Some(0..=1),
         ValueType::Float32 => integer_range(ValueType::Int32),
         ValueType::Float64 => integer_range(ValueType::Int64),
         value_type => integer_range(value_type),
@@ -297,6 +300,10 @@ impl Arrays {
             Accumulation::Extreme { which, number, filter } => {
                 let term = body.emitter.key(number);
                 let counted = counted_bits(filter.as_ref(), term.known, selected, body);
+                if self.grouped && is_float(number.value_type) {
+                    let special = orders_differently(number.value_type, term.low, &mut body.emitter.rows);
+                    body.emitter.fault(special, counted);
+                }
                 let mask = counted.mask(&mut body.emitter.rows);
                 if is_decimal(number.value_type) {
                     let value = term.extended(number.value_type, &mut body.emitter.rows);
@@ -314,7 +321,7 @@ impl Arrays {
                 let known = body.emitter.column_known(*column);
                 all.and(known, &mut body.emitter.rows)
             }),
-            NonNull::Computed(known) => body.emitter.known(known),
+            NonNull::Computed(truth) => body.emitter.is_true(truth),
         };
         let bits = counted_bits(counted.filter.as_ref(), known, selected, body);
         let rows = &mut body.emitter.rows;
@@ -459,6 +466,22 @@ impl Arrays {
             }
         }
     }
+}
+
+/// 1 where a float with this total-order key may come out differently by group in DataFusion (see [`Aggregate`](crate::fragment::Aggregate)): NaNs,
+/// infinities, and `-0.0`, which there is equal to `+0.0`.
+fn orders_differently(value_type: ValueType, key: Value, rows: &mut Rows) -> Value {
+    // By how much the exponent is shifted to the top, and to the bottom from there. A negative number's key has its exponent inverted.
+    let (to_top, to_bottom, bits) = if value_type == ValueType::Float32 { (33, 56, 8) } else { (1, 53, 11) };
+    let sign = rows.binary(AluOp::Arsh, key, 63);
+    let magnitude = rows.binary(AluOp::Xor, key, sign);
+    let top = rows.binary(AluOp::Lsh, magnitude, to_top);
+    let exponent = rows.binary(AluOp::Rsh, top, to_bottom);
+    let above = rows.binary(AluOp::Add, exponent, 1);
+    let not_finite = rows.binary(AluOp::Rsh, above, bits);
+    let negative_zero = rows.constant(-1);
+    let is_negative_zero = compare(CompareOp::Eq, Class::Signed, key, negative_zero, rows);
+    rows.binary(AluOp::Or, not_finite, is_negative_zero)
 }
 
 /// Adds a 64-bit value to 128 bits in memory, whose low half is `old`.

@@ -1,39 +1,48 @@
 //! Facts about every row that passes, for the device to prune files, row groups and pages with.
 
-use nearside_programs::manifest::{Bound, BoundOp};
+use nearside_programs::manifest::{BOUNDS_MAX, Bound, BoundOp};
 use nearside_programs::{Scalar, ValueType};
 
-use super::resolve::{Literals, mirrored};
+use super::resolve::{Literals, ends};
 use crate::fragment::{Column, CompareOp, Expr};
 
-/// The bounds among the conjuncts: `column op literal`, either way round, `IN` over text, and the NULL tests.
+/// The bounds among the conjuncts: `column op literal`, either way round, `IN`, and the NULL tests.
 ///
 /// Only for conjuncts that were lowered: their literals have slots already, so that this adds none.
 pub(super) fn bounds(conjuncts: &[&Expr], columns: &[Column], literals: &mut Literals) -> Vec<Bound> {
-    conjuncts.iter().filter_map(|conjunct| bound(conjunct, columns, literals)).collect()
+    let mut bounds = Vec::new();
+    conjuncts.iter().for_each(|conjunct| gather(conjunct, columns, literals, &mut bounds));
+    // Never needed for the answer.
+    bounds.truncate(BOUNDS_MAX);
+    bounds
 }
 
-fn bound(conjunct: &Expr, columns: &[Column], literals: &mut Literals) -> Option<Bound> {
-    let parameterless = |column: usize, op| Some(Bound { column: column as u32, op, parameter: 0 });
+fn gather(conjunct: &Expr, columns: &[Column], literals: &mut Literals, bounds: &mut Vec<Bound>) {
+    let parameterless = |column: usize, op| Bound { column: column as u32, op, parameter: 0 };
     match conjunct {
         Expr::Compare { op, left, right } => match (&**left, &**right) {
-            (Expr::Column(column), Expr::Literal(literal)) => compared(*op, *column, literal, literals),
-            (Expr::Literal(literal), Expr::Column(column)) => compared(mirrored(*op), *column, literal, literals),
-            _ => None,
+            (Expr::Column(column), Expr::Literal(literal)) => bounds.extend(compared(*op, *column, literal, literals)),
+            (Expr::Literal(literal), Expr::Column(column)) => {
+                bounds.extend(compared(op.mirrored(), *column, literal, literals));
+            }
+            _ => {}
         },
-        Expr::IsNull(inner) => match **inner {
-            Expr::Column(column) => parameterless(column, BoundOp::IsNull),
-            _ => None,
-        },
-        Expr::IsNotNull(inner) => match **inner {
-            Expr::Column(column) => parameterless(column, BoundOp::IsNotNull),
-            _ => None,
-        },
-        Expr::InList { expr, list, negated: false } => match **expr {
-            Expr::Column(column) => in_list(column, list, columns, literals),
-            _ => None,
-        },
-        _ => None,
+        Expr::IsNull(inner) => {
+            if let Expr::Column(column) = **inner {
+                bounds.push(parameterless(column, BoundOp::IsNull));
+            }
+        }
+        Expr::IsNotNull(inner) => {
+            if let Expr::Column(column) = **inner {
+                bounds.push(parameterless(column, BoundOp::IsNotNull));
+            }
+        }
+        Expr::InList { expr, list, negated: false } => {
+            if let Expr::Column(column) = **expr {
+                in_list(column, list, columns, literals, bounds);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -53,13 +62,18 @@ fn compared(op: CompareOp, column: usize, literal: &Scalar, literals: &mut Liter
     Some(Bound { column: column as u32, op, parameter })
 }
 
-fn in_list(column: usize, list: &[Scalar], columns: &[Column], literals: &mut Literals) -> Option<Bound> {
-    let column_type = columns[column].value_type;
-    match list {
-        [item] if column_type != ValueType::Utf8 => compared(CompareOp::Eq, column, item, literals),
-        _ if column_type == ValueType::Utf8 => {
-            Some(Bound { column: column as u32, op: BoundOp::In, parameter: literals.texts(list) })
+/// The list of texts, or what lies between the ends of a list of numbers.
+fn in_list(column: usize, list: &[Scalar], columns: &[Column], literals: &mut Literals, bounds: &mut Vec<Bound>) {
+    if columns[column].value_type == ValueType::Utf8 {
+        bounds.push(Bound { column: column as u32, op: BoundOp::In, parameter: literals.texts(list) });
+        return;
+    }
+    match ends(list) {
+        Some((least, most)) if least == most => bounds.extend(compared(CompareOp::Eq, column, least, literals)),
+        Some((least, most)) => {
+            bounds.extend(compared(CompareOp::Ge, column, least, literals));
+            bounds.extend(compared(CompareOp::Le, column, most, literals));
         }
-        _ => None,
+        None => {}
     }
 }

@@ -4,16 +4,15 @@
 //! What SQL calls an error is gathered in [`Emitter::faults`], one bit each, only where the failing operation's operands are not NULL.
 
 use nearside_programs::ValueType;
-use nearside_programs::abi::helper::{F64_ADD, F64_FROM_F32, F64_FROM_I64, F64_MUL, F64_SUB};
+use nearside_programs::abi::helper::{F64_ADD, F64_MUL, F64_SUB};
 use nearside_programs::isa::{AluOp, Size};
 
 use super::bits::Bits;
 use super::machine::Value;
-use super::node::{Number, NumberKind, Truth};
-use super::order::{Class, less};
+use super::node::{Conversion, Number, NumberKind, Truth};
 use super::rows::Rows;
 use super::wide::{self, Checked, Wide};
-use crate::fragment::{ArithmeticOp, Column, integer_range};
+use crate::fragment::{ArithmeticOp, Column};
 
 /// Most nodes that are visited for one row: a bound on time, for fragments are untrusted.
 const VISITS_MAX: usize = 1 << 16;
@@ -28,12 +27,17 @@ pub(super) struct Term {
 }
 
 impl Term {
-    fn narrow(low: Value, known: Bits) -> Self {
+    pub(super) fn narrow(low: Value, known: Bits) -> Self {
         Self { low, high: None, known }
     }
 
-    fn wide(value: Wide, known: Bits) -> Self {
+    pub(super) fn from_wide(value: Wide, known: Bits) -> Self {
         Self { low: value.low, high: Some(value.high), known }
+    }
+
+    /// The 128 bits of a decimal in a general entry point.
+    pub(super) fn wide(&self) -> Option<Wide> {
+        self.high.map(|high| Wide { low: self.low, high })
     }
 
     /// As 128 bits, whichever entry point this is; the type says how a single register is extended.
@@ -96,15 +100,12 @@ impl<'a> Emitter<'a> {
             NumberKind::Column(column) => self.column(*column, number.value_type),
             NumberKind::Parameter(slot) => self.parameter(*slot, number.value_type),
             NumberKind::Null => self.null(number.value_type),
-            NumberKind::Arithmetic { op, left, right } => self.arithmetic(*op, left, right, number.value_type),
-            NumberKind::Scale { inner, factor, limit } => {
-                let term = self.number(inner);
-                self.scale(term, inner.value_type, *factor, *limit)
+            NumberKind::Truth(truth) => {
+                let (bits, known) = (self.is_true(truth), self.is_known(truth));
+                Term::narrow(bits.bit(&mut self.rows), known)
             }
-            NumberKind::Fit(inner) => self.fit(inner, number.value_type),
-            NumberKind::Same(inner) => self.number(inner),
-            NumberKind::FloatFromInteger(inner) => self.convert(inner, F64_FROM_I64),
-            NumberKind::FloatFromFloat32(inner) => self.convert(inner, F64_FROM_F32),
+            NumberKind::Arithmetic { op, left, right } => self.arithmetic(*op, left, right, number.value_type),
+            NumberKind::Convert(conversion, inner) => self.convert(*conversion, inner, number.value_type),
             NumberKind::Case { arms, otherwise } => self.case(arms, otherwise),
         }
     }
@@ -112,23 +113,28 @@ impl<'a> Emitter<'a> {
     /// A number in the form in which numbers are compared: floats by total order.
     pub(super) fn key(&mut self, number: &Number) -> Term {
         let term = self.number(number);
-        let low = match number.value_type {
-            ValueType::Float64 => {
-                let sign = self.rows.binary(AluOp::Arsh, term.low, 63);
-                let flip = self.rows.binary(AluOp::Rsh, sign, 1);
-                self.rows.binary(AluOp::Xor, term.low, flip)
-            }
-            ValueType::Float32 => {
-                let sign = self.rows.binary(AluOp::Arsh, term.low, 63);
-                let flip = self.rows.binary(AluOp::And, sign, i32::MAX);
-                self.rows.binary(AluOp::Xor, term.low, flip)
-            }
-            _ => term.low,
-        };
-        Term { low, ..term }
+        Term { low: self.order_key(number.value_type, term.low), ..term }
     }
 
-    fn is_wide(&self, value_type: ValueType) -> bool {
+    /// One register of a value in that form.
+    pub(super) fn order_key(&mut self, value_type: ValueType, low: Value) -> Value {
+        let rows = &mut self.rows;
+        match value_type {
+            ValueType::Float64 => {
+                let sign = rows.binary(AluOp::Arsh, low, 63);
+                let flip = rows.binary(AluOp::Rsh, sign, 1);
+                rows.binary(AluOp::Xor, low, flip)
+            }
+            ValueType::Float32 => {
+                let sign = rows.binary(AluOp::Arsh, low, 63);
+                let flip = rows.binary(AluOp::And, sign, i32::MAX);
+                rows.binary(AluOp::Xor, low, flip)
+            }
+            _ => low,
+        }
+    }
+
+    pub(super) fn is_wide(&self, value_type: ValueType) -> bool {
         matches!(value_type, ValueType::Decimal128 { .. }) && !self.narrow
     }
 
@@ -144,7 +150,7 @@ impl<'a> Emitter<'a> {
             let (base, offset) = self.rows.column_element(column, 16);
             let low = self.rows.load_element(Size::D, false, (base, offset), || name.clone());
             let high = self.rows.load_element(Size::D, false, (base, offset + 8), String::new);
-            return Term::wide(Wide { low, high }, known);
+            return Term::from_wide(Wide { low, high }, known);
         }
         let (size, signed) = layout(value_type);
         let element = self.rows.column_element(column, size.bytes());
@@ -153,15 +159,16 @@ impl<'a> Emitter<'a> {
 
     fn parameter(&mut self, slot: u32, value_type: ValueType) -> Term {
         let low = self.rows.parameter(slot, 0);
-        match value_type {
-            _ if self.is_wide(value_type) => {
-                let high = self.rows.parameter(slot, 1);
-                Term::wide(Wide { low, high }, Bits::ALWAYS)
-            }
-            // Zero-extended in the slot, sign-extended in registers.
-            ValueType::Float32 => Term::narrow(self.rows.sign_extend(low, 32), Bits::ALWAYS),
-            _ => Term::narrow(low, Bits::ALWAYS),
+        if self.is_wide(value_type) {
+            let high = self.rows.parameter(slot, 1);
+            return Term::from_wide(Wide { low, high }, Bits::ALWAYS);
         }
+        Term::narrow(self.slot_value(low, value_type), Bits::ALWAYS)
+    }
+
+    /// What a register holds of the low 64 bits of a parameter's slot, or of what a helper made: binary32 is zero-extended there, sign-extended here.
+    pub(super) fn slot_value(&mut self, low: Value, value_type: ValueType) -> Value {
+        if value_type == ValueType::Float32 { self.rows.sign_extend(low, 32) } else { low }
     }
 
     fn arithmetic(&mut self, op: ArithmeticOp, left: &Number, right: &Number, value_type: ValueType) -> Term {
@@ -192,7 +199,7 @@ impl<'a> Emitter<'a> {
     /// An operand of arithmetic, apart from the faults of bringing it to the scale of the result: that is part of the operation, which does not
     /// happen where the other operand is NULL.
     fn operand(&mut self, number: &Number) -> (Term, Vec<Value>) {
-        let NumberKind::Scale { inner, factor, limit: None } = &number.kind else {
+        let NumberKind::Convert(Conversion::Scale { factor, limit: None }, inner) = &number.kind else {
             return (self.number(number), Vec::new());
         };
         let term = self.number(inner);
@@ -220,55 +227,6 @@ impl<'a> Emitter<'a> {
             ValueType::UInt16 => self.rows.binary(AluOp::And, value, 0xffff),
             _ => value,
         }
-    }
-
-    fn scale(&mut self, term: Term, from: ValueType, factor: i128, limit: Option<i128>) -> Term {
-        if self.narrow {
-            let low = match i64::try_from(factor) {
-                Ok(1) => term.low,
-                Ok(factor) => self.rows.with_constant(AluOp::Mul, term.low, factor),
-                // No proof covers such a factor, see `proof`: this entry point is thrown away.
-                Err(_) => term.low,
-            };
-            if let Some(limit) = limit.and_then(|limit| i64::try_from(limit).ok()) {
-                self.check_range(Class::Signed, low, Some(-limit), Some(limit), term.known);
-            }
-            return Term::narrow(low, term.known);
-        }
-        let value = term.extended(from, &mut self.rows);
-        let term = if factor == 1 {
-            Term::wide(value, term.known)
-        } else {
-            let factor = wide::constant(factor, &mut self.rows);
-            let product = wide::mul_checked(value, factor, &mut self.rows);
-            self.checked(product, term.known)
-        };
-        if let (Some(limit), Some(high)) = (limit, term.high) {
-            let value = Wide { low: term.low, high };
-            let (least, most) = (wide::constant(-limit, &mut self.rows), wide::constant(limit, &mut self.rows));
-            let below = wide::less(value, least, &mut self.rows);
-            let above = wide::less(most, value, &mut self.rows);
-            let outside = self.rows.binary(AluOp::Or, below, above);
-            self.fault(outside, term.known);
-        }
-        term
-    }
-
-    fn fit(&mut self, inner: &Number, to: ValueType) -> Term {
-        let term = self.number(inner);
-        let (Some(from), Some(range)) = (integer_range(inner.value_type), integer_range(to)) else {
-            return term;
-        };
-        // Bounds that the source type already respects are not checked; the others fit its register.
-        let least = (range.start() > from.start()).then_some(*range.start() as i64);
-        let most = (range.end() < from.end()).then_some(*range.end() as i64);
-        self.check_range(Class::of(inner.value_type), term.low, least, most, term.known);
-        term
-    }
-
-    fn convert(&mut self, inner: &Number, helper: u32) -> Term {
-        let term = self.number(inner);
-        Term::narrow(self.rows.call(helper, &[term.low]), term.known)
     }
 
     /// From the last arm to the first, so that the first true one has the last word.
@@ -315,25 +273,12 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn checked(&mut self, checked: Checked, known: Bits) -> Term {
+    pub(super) fn checked(&mut self, checked: Checked, known: Bits) -> Term {
         self.fault(checked.wrapped, known);
-        Term::wide(checked.value, known)
+        Term::from_wide(checked.value, known)
     }
 
-    fn check_range(&mut self, class: Class, value: Value, least: Option<i64>, most: Option<i64>, known: Bits) {
-        if let Some(least) = least {
-            let least = self.rows.constant(least);
-            let below = less(class, value, least, &mut self.rows);
-            self.fault(below, known);
-        }
-        if let Some(most) = most {
-            let most = self.rows.constant(most);
-            let above = less(class, most, value, &mut self.rows);
-            self.fault(above, known);
-        }
-    }
-
-    fn fault(&mut self, bit: Value, known: Bits) {
+    pub(super) fn fault(&mut self, bit: Value, known: Bits) {
         let bit = match known {
             Bits::Never => return,
             Bits::ALWAYS => bit,

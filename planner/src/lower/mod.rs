@@ -11,6 +11,8 @@ mod aggregate;
 mod allocate;
 mod bits;
 mod bounds;
+mod cast;
+mod convert;
 mod emit;
 mod entry;
 mod function;
@@ -22,7 +24,9 @@ mod project;
 mod proof;
 mod resolve;
 mod rows;
+mod search;
 mod select;
+mod text;
 mod truth;
 mod wide;
 mod write;
@@ -91,9 +95,19 @@ fn assemble(builder: Builder, mut manifest: Manifest) -> Result<Object, Refusal>
     manifest.notes = assembled.notes;
     let mut object = Object { code: assembled.code, functions: assembled.functions, manifest: None, license: String::new() };
     manifest.check(&object).map_err(|error| match error {
-        ManifestError::TooMany { what, given, limit } => Refusal::TooComplex { what, given, limit },
+        ManifestError::TooMany { what, given, limit } => Refusal::TooComplex { what: in_sql(what), given, limit },
         error => Refusal::Invalid(error.to_string()),
     })?;
     object.manifest = Some(manifest);
     Ok(object)
+}
+
+/// What the manifest counts, as whoever wrote the query knows it.
+fn in_sql(what: &'static str) -> &'static str {
+    match what {
+        "selects" => "conditions joined by AND",
+        "parameters" => "literals",
+        "accumulators" => "values to accumulate",
+        what => what,
+    }
 }

@@ -21,30 +21,43 @@ pub(super) enum NumberKind {
     Column(u32),
     Parameter(u32),
     Null,
+    /// 1 where it is true, 0 where it is false: a `bool` that is compared as a number.
+    Truth(Box<Truth>),
     /// Integers wrap at their width, decimals of one scale (`*`: of any) fail beyond 128 bits, binary64 goes by the device's intrinsics.
     Arithmetic {
         op: ArithmeticOp,
         left: Box<Number>,
         right: Box<Number>,
     },
-    /// Decimal from a decimal or an integer: `× factor`, failing beyond 128 bits, or beyond `limit` if there is one.
-    Scale {
-        inner: Box<Number>,
-        factor: i128,
-        limit: Option<i128>,
-    },
-    /// Integer from an integer, failing outside of the type.
-    Fit(Box<Number>),
-    /// The same bits under another type.
-    Same(Box<Number>),
-    /// Binary64 from an integer of at most 64 signed bits.
-    FloatFromInteger(Box<Number>),
-    /// Binary64 from binary32.
-    FloatFromFloat32(Box<Number>),
+    /// A number of another type.
+    Convert(Conversion, Box<Number>),
     Case {
         arms: Vec<(Truth, Number)>,
         otherwise: Box<Number>,
     },
+}
+
+/// How a number of one type becomes one of another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Conversion {
+    /// Decimal from a decimal or an integer: `× factor`, failing beyond 128 bits, or beyond `limit` if there is one.
+    Scale { factor: i128, limit: Option<i128> },
+    /// Decimal from a decimal: `÷ divisor`, halves away from zero, failing beyond `limit` if there is one. No divisor: more than 128 bits hold.
+    Unscale { divisor: Option<i128>, limit: Option<i128> },
+    /// Integer from a decimal: `÷ divisor`, towards zero, failing outside of the type.
+    Truncate { divisor: i128 },
+    /// Integer from an integer, failing outside of the type.
+    Fit,
+    /// The same bits under another type.
+    Same,
+    /// Binary64 from an integer.
+    FloatFromInteger,
+    /// Binary64 from a decimal: as an integer, `÷ divisor`.
+    FloatFromDecimal { divisor: f64 },
+    /// Binary64 from binary32.
+    FloatFromFloat32,
+    /// Binary32 from binary64.
+    Float32FromFloat,
 }
 
 /// A truth value: true, false or unknown.
@@ -63,8 +76,18 @@ pub(super) enum Truth {
         left: Box<Number>,
         right: Box<Number>,
     },
-    /// Both true or both false.
-    Equal(Box<Truth>, Box<Truth>),
+    /// Whether a number is one of `count` (a power of two) parameters, ascending from slot `first`.
+    InSorted {
+        number: Box<Number>,
+        first: u32,
+        count: u32,
+    },
+    /// `false` before `true`.
+    CompareTruths {
+        op: CompareOp,
+        left: Box<Truth>,
+        right: Box<Truth>,
+    },
     And(Box<Truth>, Box<Truth>),
     Or(Box<Truth>, Box<Truth>),
     Not(Box<Truth>),
@@ -90,13 +113,25 @@ impl Number {
         match &self.kind {
             NumberKind::Column(_) | NumberKind::Parameter(_) | NumberKind::Null => false,
             NumberKind::Arithmetic { left, right, .. } => is_decimal(self.value_type) || left.can_fail() || right.can_fail(),
-            NumberKind::Scale { .. } | NumberKind::Fit(_) => true,
-            NumberKind::Same(inner) | NumberKind::FloatFromInteger(inner) | NumberKind::FloatFromFloat32(inner) => {
-                inner.can_fail()
-            }
+            NumberKind::Truth(truth) => truth.can_fail(),
+            NumberKind::Convert(conversion, inner) => conversion.can_fail() || inner.can_fail(),
             NumberKind::Case { arms, otherwise } => {
                 otherwise.can_fail() || arms.iter().any(|(condition, value)| condition.can_fail() || value.can_fail())
             }
+        }
+    }
+}
+
+impl Conversion {
+    fn can_fail(self) -> bool {
+        match self {
+            Self::Scale { .. } | Self::Truncate { .. } | Self::Fit => true,
+            Self::Unscale { limit, .. } => limit.is_some(),
+            Self::Same
+            | Self::FloatFromInteger
+            | Self::FloatFromDecimal { .. }
+            | Self::FloatFromFloat32
+            | Self::Float32FromFloat => false,
         }
     }
 }
@@ -107,7 +142,10 @@ impl Truth {
         match self {
             Self::Constant(_) | Self::Column(_) | Self::Bitmap { .. } | Self::IsKnown(Known::Column(_)) => false,
             Self::Compare { left, right, .. } => left.can_fail() || right.can_fail(),
-            Self::Equal(left, right) | Self::And(left, right) | Self::Or(left, right) => left.can_fail() || right.can_fail(),
+            Self::InSorted { number, .. } => number.can_fail(),
+            Self::CompareTruths { left, right, .. } | Self::And(left, right) | Self::Or(left, right) => {
+                left.can_fail() || right.can_fail()
+            }
             Self::Not(inner) | Self::IsKnown(Known::Truth(inner)) => inner.can_fail(),
             Self::IsKnown(Known::Number(number)) => number.can_fail(),
             Self::Case { arms, otherwise } => {
@@ -148,15 +186,12 @@ impl Reads {
                 self.loads.insert(*column);
             }
             NumberKind::Parameter(_) | NumberKind::Null => {}
+            NumberKind::Truth(truth) => self.truth(truth),
             NumberKind::Arithmetic { left, right, .. } => {
                 self.number(left);
                 self.number(right);
             }
-            NumberKind::Scale { inner, .. }
-            | NumberKind::Fit(inner)
-            | NumberKind::Same(inner)
-            | NumberKind::FloatFromInteger(inner)
-            | NumberKind::FloatFromFloat32(inner) => self.number(inner),
+            NumberKind::Convert(_, inner) => self.number(inner),
             NumberKind::Case { arms, otherwise } => {
                 for (condition, value) in arms {
                     self.truth(condition);
@@ -178,7 +213,8 @@ impl Reads {
                 self.number(left);
                 self.number(right);
             }
-            Truth::Equal(left, right) | Truth::And(left, right) | Truth::Or(left, right) => {
+            Truth::InSorted { number, .. } => self.number(number),
+            Truth::CompareTruths { left, right, .. } | Truth::And(left, right) | Truth::Or(left, right) => {
                 self.truth(left);
                 self.truth(right);
             }

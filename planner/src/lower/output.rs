@@ -1,7 +1,7 @@
 //! The output of a fragment: `main`, and what the manifest says of the columns that leave the device.
 
 use nearside_programs::ValueType;
-use nearside_programs::abi::helper::{F64_ADD, F64_FROM_F32, GROUP_IDS, TEXT_MAX, TEXT_MIN};
+use nearside_programs::abi::helper::{F64_ADD, GROUP_IDS, TEXT_MAX, TEXT_MIN};
 use nearside_programs::manifest::{EntryPoint, Output as ManifestOutput, OutputColumn, OutputSource, State, StateSource};
 
 use super::aggregate::{self, Accumulation, Counted, Extreme, NonNull, Plan};
@@ -10,7 +10,7 @@ use super::node::{Known, Number, NumberKind, Reads, Truth};
 use super::project::{self, Computed, ComputedValue};
 use super::proof::Proof;
 use super::resolve::{Resolver, TextCall};
-use crate::fragment::{Aggregate, Column, Expr, Function, Named, Output, is_decimal};
+use crate::fragment::{Aggregate, Column, Expr, Function, Named, Output, is_decimal, is_float};
 use crate::refusal::Refusal;
 
 impl Context<'_> {
@@ -25,8 +25,10 @@ impl Context<'_> {
     fn project(&mut self, outputs: &[Named]) -> Result<(Option<EntryPoint>, ManifestOutput), Refusal> {
         let mut resolver = self.resolver();
         let mut computed = Vec::new();
-        let columns =
-            outputs.iter().map(|output| output_column(output, &mut resolver, &mut computed)).collect::<Result<_, _>>()?;
+        let columns = outputs
+            .iter()
+            .map(|output| output_column("an output column", output, &mut resolver, &mut computed))
+            .collect::<Result<_, _>>()?;
         let texts = resolver.texts;
         if computed.is_empty() {
             return Ok((None, ManifestOutput::Project(columns)));
@@ -48,8 +50,10 @@ impl Context<'_> {
             resolver,
             plan: Plan { keys: Vec::new(), grouped: !keys.is_empty(), accumulations: Vec::new(), texts: Vec::new() },
         };
-        let key_columns: Vec<OutputColumn> =
-            keys.iter().map(|key| output_column(key, &mut planner.resolver, &mut planner.plan.keys)).collect::<Result<_, _>>()?;
+        let key_columns: Vec<OutputColumn> = keys
+            .iter()
+            .map(|key| output_column("a group key", key, &mut planner.resolver, &mut planner.plan.keys))
+            .collect::<Result<_, _>>()?;
         let states = aggregates.iter().map(|aggregate| planner.state(aggregate)).collect::<Result<_, _>>()?;
         let Planner { plan, resolver } = planner;
         let texts: Vec<TextCall> = resolver.texts;
@@ -67,7 +71,12 @@ fn listed(items: impl Iterator<Item = impl ToString>) -> String {
 }
 
 /// A column of the result, its computation (if it takes one) added to `computed`.
-fn output_column(output: &Named, resolver: &mut Resolver<'_>, computed: &mut Vec<Computed>) -> Result<OutputColumn, Refusal> {
+fn output_column(
+    place: &'static str,
+    output: &Named,
+    resolver: &mut Resolver<'_>,
+    computed: &mut Vec<Computed>,
+) -> Result<OutputColumn, Refusal> {
     let value_type = resolver.type_of(&output.expr)?;
     let nullable = output.expr.nullable(resolver.columns);
     let source = match &output.expr {
@@ -75,6 +84,7 @@ fn output_column(output: &Named, resolver: &mut Resolver<'_>, computed: &mut Vec
         expr => {
             let value = match value_type {
                 ValueType::Bool => ComputedValue::Truth(resolver.truth(expr)?),
+                ValueType::Utf8 => return Err(Refusal::ComputedText { place }),
                 _ => ComputedValue::Number(resolver.number(expr)?),
             };
             computed.push(Computed { value, nullable });
@@ -139,32 +149,24 @@ impl Planner<'_> {
         }
         let number = self.argument(aggregate, argument)?;
         let seen = self.seen(&number, filter.clone());
-        let is_float = matches!(number.value_type, ValueType::Float32 | ValueType::Float64);
+        let is_key = is_float(number.value_type) && aggregate.function != Function::Sum;
         let accumulation = match aggregate.function {
             Function::Min => Accumulation::Extreme { which: Extreme::Min, number, filter },
             Function::Max => Accumulation::Extreme { which: Extreme::Max, number, filter },
             Function::Count | Function::Sum => Accumulation::Sum { number, filter },
         };
-        let is_key = is_float && aggregate.function != Function::Sum;
         let index = self.accumulate(accumulation);
         Ok(state(if is_key { StateSource::TotalOrderKey(index) } else { StateSource::Accumulator(index) }, seen))
     }
 
     /// The argument of `SUM`, `MIN` or `MAX` as it is accumulated.
     fn argument(&mut self, aggregate: &Aggregate, argument: &Expr) -> Result<Number, Refusal> {
-        let operator = aggregate.function.name();
         let given = self.resolver.type_of(argument)?;
         if given == ValueType::Bool {
-            return Err(Refusal::Operator { operator, value_type: given });
+            let truth = self.resolver.truth(argument)?;
+            return Ok(Number { kind: NumberKind::Truth(Box::new(truth)), value_type: given });
         }
         if aggregate.function != Function::Sum {
-            // There, DataFusion's answer over NaNs and signed zeros depends on the order of rows (see `Aggregate`).
-            if self.plan.grouped && matches!(given, ValueType::Float32 | ValueType::Float64) {
-                return Err(Refusal::Operator {
-                    operator: if aggregate.function == Function::Min { "min by group" } else { "max by group" },
-                    value_type: given,
-                });
-            }
             return self.resolver.number(argument);
         }
         let number = self.resolver.number(argument)?;
@@ -172,8 +174,7 @@ impl Planner<'_> {
             self.resolver.capabilities.need(F64_ADD)?;
         }
         if given == ValueType::Float32 {
-            self.resolver.capabilities.need(F64_FROM_F32)?;
-            return Ok(Number { kind: NumberKind::FloatFromFloat32(Box::new(number)), value_type: ValueType::Float64 });
+            return self.resolver.widened(number);
         }
         debug_assert!(is_decimal(given) == is_decimal(aggregate.value_type));
         Ok(number)
@@ -187,7 +188,7 @@ impl Planner<'_> {
         };
         if filtered {
             // The helpers know the selection, not the aggregate's own filter.
-            return Err(Refusal::Operator { operator: "FILTER of an aggregate", value_type: ValueType::Utf8 });
+            return Err(Refusal::Operator { operator: "MIN or MAX with FILTER", value_type: ValueType::Utf8 });
         }
         let helper = match aggregate.function {
             Function::Min => TEXT_MIN,
@@ -231,8 +232,8 @@ impl Planner<'_> {
         Ok(match self.resolver.is_known(argument)? {
             Truth::IsKnown(Known::Column(column)) => NonNull::Columns([column].into()),
             Truth::IsKnown(Known::Number(number)) if !number.can_fail() => NonNull::of(&number, columns),
-            Truth::IsKnown(known) => NonNull::Computed(known),
-            _ => NonNull::ALWAYS,
+            Truth::Constant(Some(true)) => NonNull::ALWAYS,
+            truth => NonNull::Computed(truth),
         })
     }
 }

@@ -6,7 +6,7 @@
 use nearside_programs::ValueType;
 use nearside_programs::manifest::RangeStep;
 
-use super::node::{Known, Number, NumberKind, Truth};
+use super::node::{Conversion, Known, Number, NumberKind, Truth};
 use crate::fragment::{ArithmeticOp, CompareOp, integer_range, is_decimal};
 
 /// Most steps of a proof; beyond, there is only the general entry point.
@@ -45,7 +45,8 @@ impl Proof {
         match truth {
             Truth::Constant(_) | Truth::Column(_) | Truth::Bitmap { .. } => {}
             Truth::Compare { op, left, right } => self.compare(*op, left, right),
-            Truth::Equal(left, right) | Truth::And(left, right) | Truth::Or(left, right) => {
+            Truth::InSorted { number, first, count } => self.in_sorted(number, *first, *count),
+            Truth::CompareTruths { left, right, .. } | Truth::And(left, right) | Truth::Or(left, right) => {
                 self.truth(left);
                 self.truth(right);
             }
@@ -80,6 +81,14 @@ impl Proof {
         }
     }
 
+    /// The items ascend: if the ends fit, all do.
+    fn in_sorted(&mut self, number: &Number, first: u32, count: u32) {
+        self.number(number);
+        if is_decimal(number.value_type) {
+            self.stretch(&[], [RangeStep::Parameter(first), RangeStep::Drop, RangeStep::Parameter(first + count - 1)]);
+        }
+    }
+
     /// What a number contains beside arithmetic: conditions, and decimals that become something else.
     fn inside(&mut self, number: &Number) {
         match &number.kind {
@@ -88,11 +97,9 @@ impl Proof {
                 self.inside(left);
                 self.inside(right);
             }
-            NumberKind::Scale { inner, .. }
-            | NumberKind::Fit(inner)
-            | NumberKind::Same(inner)
-            | NumberKind::FloatFromInteger(inner)
-            | NumberKind::FloatFromFloat32(inner) => self.inside(inner),
+            NumberKind::Truth(truth) => self.truth(truth),
+            NumberKind::Convert(_, inner) if is_decimal(number.value_type) => self.inside(inner),
+            NumberKind::Convert(_, inner) => self.number(inner),
             NumberKind::Case { arms, otherwise } => {
                 for (condition, value) in arms {
                     self.truth(condition);
@@ -136,15 +143,20 @@ fn push(number: &Number, steps: &mut Vec<RangeStep>) -> Option<()> {
                 ArithmeticOp::Mul => RangeStep::Mul,
             });
         }
-        NumberKind::Scale { inner, factor, .. } => {
+        NumberKind::Convert(Conversion::Scale { factor, .. }, inner) => {
             push(inner, steps)?;
             if *factor != 1 {
                 steps.extend([RangeStep::Constant(i64::try_from(*factor).ok()?), RangeStep::Mul]);
             }
         }
-        NumberKind::Same(inner) => push(inner, steps)?,
-        NumberKind::Fit(_) => push_range(number.value_type, steps)?,
-        NumberKind::FloatFromInteger(_) | NumberKind::FloatFromFloat32(_) => return None,
+        NumberKind::Convert(Conversion::Unscale { .. }, inner) => {
+            push(inner, steps)?;
+            // Nearer to zero, if anything.
+            steps.extend([RangeStep::Constant(0), RangeStep::Union]);
+        }
+        NumberKind::Convert(Conversion::Same, inner) => push(inner, steps)?,
+        // Integers that intervals know nothing of; floats have none.
+        NumberKind::Convert(..) | NumberKind::Truth(_) => push_range(number.value_type, steps)?,
         NumberKind::Case { arms, otherwise } => {
             push(otherwise, steps)?;
             for (_, value) in arms {

@@ -1,22 +1,26 @@
 //! Expressions to [nodes](super::node): casts and rescales made explicit, literals moved to parameters, the unsupported refused.
 
-use nearside_programs::abi::helper::{
-    F64_ADD, F64_FROM_F32, F64_FROM_I64, F64_MUL, F64_SUB, I128_MUL, TEXT_COMPARE, TEXT_COMPARE_COLUMNS, TEXT_IN, TEXT_LIKE,
-};
+use nearside_programs::abi::helper::{F64_ADD, F64_MUL, F64_SUB, I128_MUL};
+use nearside_programs::manifest::{total_order_key, total_order_key_f32};
 use nearside_programs::{Parameters, Scalar, ValueType};
 
 use super::node::{Known, Number, NumberKind, Truth};
 use crate::capabilities::Capabilities;
-use crate::fragment::{ArithmeticOp, Column, CompareOp, Expr, integer_range};
+use crate::fragment::{ArithmeticOp, Column, CompareOp, Expr};
 use crate::refusal::Refusal;
 
-/// Most items of an `IN` list over numbers: each is code.
-pub(super) const IN_LIST_MAX: usize = 32;
+/// Most items of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
+const IN_LIST_MAX: usize = 2048;
+
+/// Most items that are compared one by one; more are searched.
+const COMPARED_MAX: usize = 4;
 
 /// The literals of a fragment, each once.
 #[derive(Default)]
 pub(super) struct Literals {
     pub(super) parameters: Parameters,
+    /// First slots of sorted lists, by their values.
+    sorted_lists: Vec<(ValueType, Vec<i128>, u32)>,
     text_lists: Vec<(Vec<String>, u32)>,
     single_texts: Vec<(String, u32)>,
 }
@@ -55,14 +59,59 @@ impl Literals {
 
     /// The slot of a fixed-width literal; `None` for NULL, truth values and text.
     pub(super) fn scalar(&mut self, scalar: &Scalar) -> Option<u32> {
-        let value = match scalar {
-            Scalar::Int(_, value) | Scalar::Decimal { value, .. } => *value,
-            Scalar::Float32(bits) => i128::from(*bits),
-            Scalar::Float64(bits) => i128::from(*bits),
-            Scalar::Null(_) | Scalar::Bool(_) | Scalar::Utf8(_) => return None,
-        };
+        let value = fixed_width(scalar)?;
         Some(self.value(scalar.value_type(), value))
     }
+
+    /// First slot and length of the items, ascending, NULLs left out. The greatest is repeated, so that programs are the same for lists of up to a
+    /// power of two.
+    fn sorted(&mut self, value_type: ValueType, items: &[Scalar]) -> (u32, u32) {
+        let mut values: Vec<i128> = items.iter().filter_map(fixed_width).collect();
+        values.sort_by_key(|value| order_key(value_type, *value));
+        values.dedup();
+        if let Some(greatest) = values.last().copied() {
+            values.resize(values.len().next_power_of_two(), greatest);
+        }
+        let same = |known: &&(ValueType, Vec<i128>, u32)| known.0 == value_type && known.1 == values;
+        let first = match self.sorted_lists.iter().find(same) {
+            Some((.., first)) => *first,
+            None => {
+                let first = self.parameters.slots.len() as u32;
+                for value in &values {
+                    self.parameters.push(value_type, *value);
+                }
+                self.sorted_lists.push((value_type, values.clone(), first));
+                first
+            }
+        };
+        (first, values.len() as u32)
+    }
+}
+
+/// What a slot holds of a literal; `None` for NULL, truth values and text.
+fn fixed_width(scalar: &Scalar) -> Option<i128> {
+    match scalar {
+        Scalar::Int(_, value) | Scalar::Decimal { value, .. } => Some(*value),
+        Scalar::Float32(bits) => Some(i128::from(*bits)),
+        Scalar::Float64(bits) => Some(i128::from(*bits)),
+        Scalar::Null(_) | Scalar::Bool(_) | Scalar::Utf8(_) => None,
+    }
+}
+
+/// By what the values of slots of one type order.
+fn order_key(value_type: ValueType, value: i128) -> i128 {
+    match value_type {
+        ValueType::Float32 => total_order_key_f32(value as u32 as i32).into(),
+        ValueType::Float64 => total_order_key(value as u64 as i64).into(),
+        _ => value,
+    }
+}
+
+/// The least and the greatest of some literals of one type, NULLs left out.
+pub(super) fn ends(items: &[Scalar]) -> Option<(&Scalar, &Scalar)> {
+    let key = |item: &&Scalar| fixed_width(item).map(|value| order_key(item.value_type(), value));
+    let values = || items.iter().filter(|item| key(item).is_some());
+    Some((values().min_by_key(key)?, values().max_by_key(key)?))
 }
 
 /// A helper that writes a scratch bitmap before the loop over rows.
@@ -143,11 +192,11 @@ impl Resolver<'_> {
         }
         let nullable = expr.nullable(self.columns);
         let known = match self.type_of(expr)? {
+            ValueType::Utf8 => return self.text_is_known(expr),
             ValueType::Bool => {
                 let truth = self.truth(expr)?;
                 (nullable || truth.can_fail()).then(|| Known::Truth(Box::new(truth)))
             }
-            ValueType::Utf8 if !nullable => None,
             _ => {
                 let number = self.number(expr)?;
                 (nullable || number.can_fail()).then(|| Known::Number(Box::new(number)))
@@ -160,7 +209,7 @@ impl Resolver<'_> {
         Ok(expr.value_type(self.columns)?)
     }
 
-    fn column_is_known(&self, index: usize) -> Truth {
+    pub(super) fn column_is_known(&self, index: usize) -> Truth {
         match self.columns[index].nullable {
             true => Truth::IsKnown(Known::Column(index as u32)),
             false => Truth::Constant(Some(true)),
@@ -170,69 +219,31 @@ impl Resolver<'_> {
     fn compare(&mut self, op: CompareOp, left: &Expr, right: &Expr) -> Result<Truth, Refusal> {
         match self.type_of(left)? {
             ValueType::Utf8 => self.compare_text(op, left, right),
-            value_type @ ValueType::Bool => {
-                let both = Truth::Equal(Box::new(self.truth(left)?), Box::new(self.truth(right)?));
-                match op {
-                    CompareOp::Eq => Ok(both),
-                    CompareOp::Ne => Ok(both.not()),
-                    _ => Err(Refusal::Operator { operator: op.symbol(), value_type }),
-                }
+            ValueType::Bool => {
+                let (left, right) = (Box::new(self.truth(left)?), Box::new(self.truth(right)?));
+                Ok(Truth::CompareTruths { op, left, right })
             }
             _ => Ok(Truth::Compare { op, left: Box::new(self.number(left)?), right: Box::new(self.number(right)?) }),
         }
     }
 
-    fn compare_text(&mut self, op: CompareOp, left: &Expr, right: &Expr) -> Result<Truth, Refusal> {
-        match (left, right) {
-            (_, Expr::Literal(Scalar::Null(_))) | (Expr::Literal(Scalar::Null(_)), _) => Ok(Truth::Constant(None)),
-            (Expr::Column(column), Expr::Literal(Scalar::Utf8(text))) => {
-                let slot = self.literals.text(text);
-                self.bitmap(TEXT_COMPARE, vec![*column as i32, text_op(op), slot as i32], &[*column])
-            }
-            (Expr::Literal(_), Expr::Column(_)) => self.compare_text(mirrored(op), right, left),
-            (Expr::Column(left), Expr::Column(right)) => {
-                self.bitmap(TEXT_COMPARE_COLUMNS, vec![*left as i32, text_op(op), *right as i32], &[*left, *right])
-            }
-            _ => Err(Refusal::ComputedText { place: "an operand of a comparison of text" }),
-        }
-    }
-
-    fn like(&mut self, expr: &Expr, pattern: &str, case_insensitive: bool) -> Result<Truth, Refusal> {
-        let Expr::Column(column) = expr else {
-            return Err(Refusal::ComputedText { place: "the operand of LIKE" });
-        };
-        let slot = self.literals.text(pattern);
-        self.bitmap(TEXT_LIKE, vec![*column as i32, i32::from(case_insensitive), slot as i32], &[*column])
-    }
-
     fn in_list(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
-        let value_type = self.type_of(expr)?;
-        let is_null = |item: &Scalar| matches!(item, Scalar::Null(_));
-        if list.iter().all(is_null) && !matches!(expr, Expr::Column(_)) {
-            // No comparison would be left to compute the operand, which may fail.
-            return Err(Refusal::Operator { operator: "IN of NULLs", value_type });
-        }
-        let found = match value_type {
+        let found = match self.type_of(expr)? {
             ValueType::Utf8 => self.in_texts(expr, list)?,
-            ValueType::Bool => {
-                let one_of = |value: bool| list.contains(&Scalar::Bool(value)).then_some(value);
-                let items: Vec<bool> = [one_of(true), one_of(false)].into_iter().flatten().collect();
-                let equal = |this: &mut Self, value| {
-                    Ok(Truth::Equal(Box::new(this.truth(expr)?), Box::new(Truth::Constant(Some(value)))))
-                };
-                items.into_iter().map(|value| equal(self, value)).reduce(either).unwrap_or(Ok(Truth::Constant(Some(false))))?
-            }
+            ValueType::Bool => self.in_truths(expr, list)?,
             _ => self.in_numbers(expr, list)?,
         };
         Ok(if list.iter().any(is_null) { found.or(Truth::Constant(None)) } else { found })
     }
 
-    fn in_texts(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
-        let Expr::Column(column) = expr else {
-            return Err(Refusal::ComputedText { place: "the operand of IN" });
+    fn in_truths(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
+        let truth = self.truth(expr)?;
+        let equal = |item: Option<bool>| {
+            let (left, right) = (Box::new(truth.clone()), Box::new(Truth::Constant(item)));
+            Truth::CompareTruths { op: CompareOp::Eq, left, right }
         };
-        let slot = self.literals.texts(list);
-        self.bitmap(TEXT_IN, vec![*column as i32, slot as i32], &[*column])
+        let items = [true, false].into_iter().filter(|value| list.contains(&Scalar::Bool(*value)));
+        Ok(items.map(|item| equal(Some(item))).reduce(Truth::or).unwrap_or_else(|| equal(None)))
     }
 
     fn in_numbers(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
@@ -241,17 +252,21 @@ impl Resolver<'_> {
         }
         let number = self.number(expr)?;
         let value_type = number.value_type;
-        let equal = |slot| Truth::Compare {
+        if list.len() > COMPARED_MAX && !list.iter().all(is_null) {
+            let (first, count) = self.literals.sorted(value_type, list);
+            return Ok(Truth::InSorted { number: Box::new(number), first, count });
+        }
+        let equal = |kind| Truth::Compare {
             op: CompareOp::Eq,
             left: Box::new(number.clone()),
-            right: Box::new(Number { kind: NumberKind::Parameter(slot), value_type }),
+            right: Box::new(Number { kind, value_type }),
         };
-        let items = list.iter().filter_map(|item| self.literals.scalar(item)).map(equal);
-        // `NULL IN (NULL)` must still be unknown, not false.
-        Ok(items.reduce(Truth::or).unwrap_or(Truth::Constant(None)))
+        let items = list.iter().filter_map(|item| self.literals.scalar(item)).map(|slot| equal(NumberKind::Parameter(slot)));
+        // `x IN (NULL)` is unknown, but `x` is computed.
+        Ok(items.reduce(Truth::or).unwrap_or_else(|| equal(NumberKind::Null)))
     }
 
-    fn bitmap(&mut self, helper: u32, arguments: Vec<i32>, columns: &[usize]) -> Result<Truth, Refusal> {
+    pub(super) fn bitmap(&mut self, helper: u32, arguments: Vec<i32>, columns: &[usize]) -> Result<Truth, Refusal> {
         self.capabilities.need(helper)?;
         let call = TextCall { helper, arguments };
         let scratch = self.texts.iter().position(|known| *known == call).unwrap_or_else(|| {
@@ -263,121 +278,41 @@ impl Resolver<'_> {
 
     fn arithmetic(&mut self, op: ArithmeticOp, left: &Expr, right: &Expr, value_type: ValueType) -> Result<Number, Refusal> {
         let (mut left, mut right) = (self.number(left)?, self.number(right)?);
+        let mut computed = value_type;
         match value_type {
             ValueType::Decimal128 { .. } if op == ArithmeticOp::Mul => self.capabilities.need(I128_MUL)?,
             ValueType::Decimal128 { scale, .. } => {
                 left = self.rescaled(left, scale)?;
                 right = self.rescaled(right, scale)?;
             }
-            ValueType::Float64 => self.capabilities.need(match op {
-                ArithmeticOp::Add => F64_ADD,
-                ArithmeticOp::Sub => F64_SUB,
-                ArithmeticOp::Mul => F64_MUL,
-            })?,
-            ValueType::Float32 => return Err(Refusal::Operator { operator: op.symbol(), value_type }),
+            ValueType::Float64 => self.capabilities.need(float_helper(op))?,
+            // In binary64, then rounded once more: with 53 digits for 24, that changes nothing (Figueroa, "When is double rounding innocuous?", 1995).
+            ValueType::Float32 => {
+                self.capabilities.need(float_helper(op))?;
+                left = self.widened(left)?;
+                right = self.widened(right)?;
+                computed = ValueType::Float64;
+            }
             _ => {}
         }
-        Ok(Number { kind: NumberKind::Arithmetic { op, left: Box::new(left), right: Box::new(right) }, value_type })
+        let kind = NumberKind::Arithmetic { op, left: Box::new(left), right: Box::new(right) };
+        let number = Number { kind, value_type: computed };
+        if computed == value_type { Ok(number) } else { self.narrowed(number) }
     }
-
-    /// An operand of decimal `+` or `-` at the result's scale, unchecked but for 128 bits.
-    fn rescaled(&self, number: Number, to_scale: i8) -> Result<Number, Refusal> {
-        let ValueType::Decimal128 { precision, scale } = number.value_type else {
-            return Ok(number);
-        };
-        let exponent = u32::from(to_scale.abs_diff(scale));
-        if exponent == 0 {
-            return Ok(number);
-        }
-        self.capabilities.need(I128_MUL)?;
-        let value_type = ValueType::Decimal128 { precision, scale: to_scale };
-        Ok(Number { kind: NumberKind::Scale { inner: Box::new(number), factor: 10i128.pow(exponent), limit: None }, value_type })
-    }
-
-    /// A cast to a decimal that multiplies a number of at most `digits` digits by `10^exponent`.
-    fn scaled(&self, inner: Number, exponent: i16, digits: i16, to: ValueType) -> Result<Number, Refusal> {
-        let refused = Refusal::Cast { from: inner.value_type, to };
-        let ValueType::Decimal128 { precision, .. } = to else {
-            return Err(refused);
-        };
-        // Fewer digits after the point would take a division with rounding.
-        let Some(power) = u32::try_from(exponent).ok().and_then(|exponent| 10i128.checked_pow(exponent)) else {
-            return Err(refused);
-        };
-        if power != 1 {
-            self.capabilities.need(I128_MUL)?;
-        }
-        let never_fails = digits + exponent <= i16::from(precision);
-        let limit = (!never_fails).then(|| 10i128.pow(u32::from(precision)) - 1);
-        Ok(Number { kind: NumberKind::Scale { inner: Box::new(inner), factor: power, limit }, value_type: to })
-    }
-
-    fn cast(&mut self, expr: &Expr, to: ValueType) -> Result<Number, Refusal> {
-        let inner = self.number(expr)?;
-        let from = inner.value_type;
-        let refused = Refusal::Cast { from, to };
-        let kind = match (from, to) {
-            _ if from == to => return Ok(inner),
-            (ValueType::Decimal128 { precision, scale }, ValueType::Decimal128 { scale: to_scale, .. }) => {
-                return self.scaled(inner, i16::from(to_scale) - i16::from(scale), i16::from(precision), to);
-            }
-            (_, ValueType::Decimal128 { scale, .. }) if from.is_integer() => {
-                // arrow-rs always checks the digits; a type whose every value passes needs no code for it.
-                let digits = integer_range(from).map_or(0, |range| digits(*range.end())) as i16;
-                return self.scaled(inner, i16::from(scale), digits, to);
-            }
-            _ if from.is_integer() && to.is_integer() => {
-                let (from, to) = (integer_range(from), integer_range(to));
-                let always_fits = from.zip(to).is_some_and(|(from, to)| to.contains(from.start()) && to.contains(from.end()));
-                if always_fits { NumberKind::Same(Box::new(inner)) } else { NumberKind::Fit(Box::new(inner)) }
-            }
-            (ValueType::UInt64, ValueType::Float64) => return Err(refused),
-            (_, ValueType::Float64) if from.is_integer() => {
-                self.capabilities.need(F64_FROM_I64)?;
-                NumberKind::FloatFromInteger(Box::new(inner))
-            }
-            (ValueType::Float32, ValueType::Float64) => {
-                self.capabilities.need(F64_FROM_F32)?;
-                NumberKind::FloatFromFloat32(Box::new(inner))
-            }
-            _ => return Err(refused),
-        };
-        Ok(Number { kind, value_type: to })
-    }
-}
-
-fn digits(value: i128) -> u32 {
-    value.checked_ilog10().map_or(1, |log| log + 1)
 }
 
 fn negate_if(negated: bool, truth: Truth) -> Truth {
     if negated { truth.not() } else { truth }
 }
 
-fn either(left: Result<Truth, Refusal>, right: Result<Truth, Refusal>) -> Result<Truth, Refusal> {
-    Ok(left?.or(right?))
+fn is_null(item: &Scalar) -> bool {
+    matches!(item, Scalar::Null(_))
 }
 
-/// The operator with its operands exchanged.
-pub(super) fn mirrored(op: CompareOp) -> CompareOp {
+fn float_helper(op: ArithmeticOp) -> u32 {
     match op {
-        CompareOp::Eq => CompareOp::Eq,
-        CompareOp::Ne => CompareOp::Ne,
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
-    }
-}
-
-/// The operator's number in the text helpers.
-fn text_op(op: CompareOp) -> i32 {
-    match op {
-        CompareOp::Eq => 0,
-        CompareOp::Ne => 1,
-        CompareOp::Lt => 2,
-        CompareOp::Le => 3,
-        CompareOp::Gt => 4,
-        CompareOp::Ge => 5,
+        ArithmeticOp::Add => F64_ADD,
+        ArithmeticOp::Sub => F64_SUB,
+        ArithmeticOp::Mul => F64_MUL,
     }
 }

@@ -53,9 +53,9 @@ enum Pure {
     Call(u32, Vec<Source>),
 }
 
-/// The 128-bit product of two pairs of values.
+/// What a helper makes of two 128-bit integers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Product {
+pub(super) struct WideResult {
     pub(super) low: Value,
     pub(super) high: Value,
     /// 1 if it wrapped.
@@ -69,7 +69,10 @@ pub(super) struct Rows {
     sections: [Vec<Op>; 6],
     places: Vec<Place>,
     known: HashMap<Pure, Value>,
-    products: HashMap<[Value; 4], Product>,
+    /// By helper and operands.
+    wide_results: HashMap<(u32, [Value; 4]), WideResult>,
+    /// Binary64 by the 128-bit integers they were made from.
+    wide_floats: HashMap<[Value; 2], Value>,
     mark_count: u32,
     /// Rows written one after the other in the inner loop.
     unroll: u32,
@@ -100,7 +103,8 @@ impl Rows {
             sections: Default::default(),
             places: Vec::new(),
             known: HashMap::new(),
-            products: HashMap::new(),
+            wide_results: HashMap::new(),
+            wide_floats: HashMap::new(),
             mark_count: 0,
             unroll,
             lane: 0,
@@ -176,7 +180,8 @@ impl Rows {
     fn forget(&mut self, place: Place) {
         let places = &self.places;
         self.known.retain(|_, value| places[value.0 as usize] < place);
-        self.products.retain(|_, product| places[product.low.0 as usize] < place);
+        self.wide_results.retain(|_, result| places[result.low.0 as usize] < place);
+        self.wide_floats.retain(|_, float| places[float.0 as usize] < place);
     }
 
     /// Whether what rows ask for of a whole word is known to the whole word, and may be used after its rows.
@@ -243,24 +248,42 @@ impl Rows {
         self.pure(Pure::Call(helper, arguments.iter().map(|value| Source::Value(*value)).collect()))
     }
 
-    /// A 128-bit product by the helper of that number: operands and result pass through temporaries.
-    pub(super) fn product(&mut self, helper: u32, operands: [Value; 4]) -> Product {
-        if let Some(product) = self.products.get(&operands) {
-            return *product;
+    /// A helper's arithmetic on two 128-bit integers: operands and result pass through temporaries.
+    pub(super) fn wide_call(&mut self, helper: u32, operands: [Value; 4]) -> WideResult {
+        if let Some(result) = self.wide_results.get(&(helper, operands)) {
+            return *result;
         }
-        self.temporary_len = WIDE_TEMPORARIES;
-        let place = operands.iter().map(|operand| self.place(*operand)).max().unwrap_or(Place::Batch);
-        for (index, operand) in (0..).zip(operands) {
-            self.push(place, Op::FrameStore { offset: -32 + 8 * index, src: operand });
-        }
+        let place = self.store_temporaries(&operands);
         let [low, high, wrapped] = [(); 3].map(|()| self.fresh(place));
         let arguments = vec![Argument::Frame(-48), Argument::Frame(-32), Argument::Frame(-16)];
         self.push(place, Op::Call { helper, arguments, dst: Some(wrapped) });
         self.push(place, Op::FrameLoad { dst: low, offset: -48 });
         self.push(place, Op::FrameLoad { dst: high, offset: -40 });
-        let product = Product { low, high, wrapped };
-        self.products.insert(operands, product);
-        product
+        let result = WideResult { low, high, wrapped };
+        self.wide_results.insert((helper, operands), result);
+        result
+    }
+
+    /// The binary64 that a helper makes of a 128-bit integer.
+    pub(super) fn wide_float(&mut self, helper: u32, operand: [Value; 2]) -> Value {
+        if let Some(float) = self.wide_floats.get(&operand) {
+            return *float;
+        }
+        let place = self.store_temporaries(&operand);
+        let float = self.fresh(place);
+        self.push(place, Op::Call { helper, arguments: vec![Argument::Frame(-32)], dst: Some(float) });
+        self.wide_floats.insert(operand, float);
+        float
+    }
+
+    /// Stores a helper's operands from 32 bytes below the frame's end; where that is done.
+    fn store_temporaries(&mut self, operands: &[Value]) -> Place {
+        self.temporary_len = WIDE_TEMPORARIES;
+        let place = operands.iter().map(|operand| self.place(*operand)).max().unwrap_or(Place::Batch);
+        for (index, operand) in (0..).zip(operands) {
+            self.push(place, Op::FrameStore { offset: -32 + 8 * index, src: *operand });
+        }
+        place
     }
 
     /// Memory that the function itself writes.
@@ -410,7 +433,8 @@ impl Rows {
         code.push(Op::Bind(done));
         code.extend(batch_end);
         self.known.clear();
-        self.products.clear();
+        self.wide_results.clear();
+        self.wide_floats.clear();
         self.lane = 0;
     }
 

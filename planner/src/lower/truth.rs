@@ -6,7 +6,6 @@ use super::bits::Bits;
 use super::emit::Emitter;
 use super::node::{Known, Number, Truth};
 use super::order::{Class, compare, compare_wide};
-use super::wide::Wide;
 use crate::fragment::CompareOp;
 
 impl Emitter<'_> {
@@ -31,10 +30,11 @@ impl Emitter<'_> {
             Truth::Bitmap { columns, .. } => self.columns_known(columns),
             Truth::Not(inner) => self.is_known(inner),
             Truth::IsKnown(_) => Bits::ALWAYS,
-            Truth::Equal(left, right) => {
+            Truth::CompareTruths { left, right, .. } => {
                 let (left, right) = (self.is_known(left), self.is_known(right));
                 left.and(right, &mut self.rows)
             }
+            Truth::InSorted { number, .. } => self.number(number).known,
             Truth::Compare { left, right, .. } => {
                 let (left, right) = (self.number(left).known, self.number(right).known);
                 left.and(right, &mut self.rows)
@@ -72,12 +72,18 @@ impl Emitter<'_> {
                 let known = self.columns_known(columns);
                 self.bits_are(bits, wanted, known)
             }
-            Truth::Compare { op, left, right } => self.compare(if wanted { *op } else { inverse(*op) }, left, right),
-            Truth::Equal(left, right) => {
-                let (yes, no) = (self.is_true(left), self.is_false(left));
-                let (same, other) = (self.holds(right, wanted), self.holds(right, !wanted));
-                let (yes, no) = (yes.and(same, &mut self.rows), no.and(other, &mut self.rows));
-                yes.or(no, &mut self.rows)
+            Truth::Compare { op, left, right } => self.compare(if wanted { *op } else { op.inverse() }, left, right),
+            Truth::InSorted { number, first, count } => {
+                let key = self.key(number);
+                let bit = self.is_one_of(&key, number.value_type, *first, *count);
+                self.bits_are(Bits::row(bit), wanted, key.known)
+            }
+            Truth::CompareTruths { op, left, right } => {
+                let op = if wanted { *op } else { op.inverse() };
+                match op {
+                    CompareOp::Gt | CompareOp::Ge => self.compare_truths(op.mirrored(), right, left),
+                    _ => self.compare_truths(op, left, right),
+                }
             }
             Truth::Not(inner) => self.holds(inner, !wanted),
             Truth::And(left, right) | Truth::Or(left, right) => {
@@ -113,14 +119,26 @@ impl Emitter<'_> {
 
     fn compare(&mut self, op: CompareOp, left: &Number, right: &Number) -> Bits {
         let (l, r) = (self.key(left), self.key(right));
-        let bit = match (l.high, r.high) {
-            (Some(left_high), Some(right_high)) => {
-                compare_wide(op, Wide { low: l.low, high: left_high }, Wide { low: r.low, high: right_high }, &mut self.rows)
-            }
+        let bit = match (l.wide(), r.wide()) {
+            (Some(left), Some(right)) => compare_wide(op, left, right, &mut self.rows),
             _ => compare(op, Class::of(left.value_type), l.low, r.low, &mut self.rows),
         };
         let known = l.known.and(r.known, &mut self.rows);
         Bits::row(bit).and(known, &mut self.rows)
+    }
+
+    /// `=`, `<>`, `<` or `<=`; `false` before `true`.
+    fn compare_truths(&mut self, op: CompareOp, left: &Truth, right: &Truth) -> Bits {
+        let (yes, no) = (self.is_true(left), self.is_false(left));
+        let (right_yes, right_no) = (self.is_true(right), self.is_false(right));
+        let (with_yes, with_no) = match op {
+            CompareOp::Eq => (right_yes, right_no),
+            CompareOp::Ne => (right_no, right_yes),
+            CompareOp::Lt => (Bits::Never, right_yes),
+            _ => (right_yes, right_yes.or(right_no, &mut self.rows)),
+        };
+        let (yes, no) = (yes.and(with_yes, &mut self.rows), no.and(with_no, &mut self.rows));
+        yes.or(no, &mut self.rows)
     }
 
     fn bits_are(&mut self, bits: Bits, wanted: bool, known: Bits) -> Bits {
@@ -133,16 +151,5 @@ impl Emitter<'_> {
             let known = self.column_known(*column);
             all.and(known, &mut self.rows)
         })
-    }
-}
-
-fn inverse(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq => CompareOp::Ne,
-        CompareOp::Ne => CompareOp::Eq,
-        CompareOp::Lt => CompareOp::Ge,
-        CompareOp::Le => CompareOp::Gt,
-        CompareOp::Gt => CompareOp::Le,
-        CompareOp::Ge => CompareOp::Lt,
     }
 }

@@ -1,6 +1,6 @@
 //! 128-bit integers as two registers.
 
-use nearside_programs::abi::helper::I128_MUL;
+use nearside_programs::abi::helper::{I128_DIV, I128_MUL};
 use nearside_programs::isa::AluOp;
 
 use super::machine::Value;
@@ -51,19 +51,53 @@ pub(super) fn add_checked(a: Wide, b: Wide, rows: &mut Rows) -> Checked {
     Checked { value, wrapped: rows.binary(AluOp::Rsh, both, 63) }
 }
 
+/// `a - b`, wrapping.
+fn sub(a: Wide, b: Wide, rows: &mut Rows) -> Wide {
+    Wide { low: rows.binary(AluOp::Sub, a.low, b.low), high: difference_high(a, b, rows) }
+}
+
 pub(super) fn sub_checked(a: Wide, b: Wide, rows: &mut Rows) -> Checked {
-    let low = rows.binary(AluOp::Sub, a.low, b.low);
-    let high = difference_high(a, b, rows);
+    let value = sub(a, b, rows);
     // It wrapped if the operands' signs differ, and the result's is not the left one's.
     let operands = rows.binary(AluOp::Xor, a.high, b.high);
-    let result = rows.binary(AluOp::Xor, a.high, high);
+    let result = rows.binary(AluOp::Xor, a.high, value.high);
     let both = rows.binary(AluOp::And, operands, result);
-    Checked { value: Wide { low, high }, wrapped: rows.binary(AluOp::Rsh, both, 63) }
+    Checked { value, wrapped: rows.binary(AluOp::Rsh, both, 63) }
 }
 
 pub(super) fn mul_checked(a: Wide, b: Wide, rows: &mut Rows) -> Checked {
-    let product = rows.product(I128_MUL, [a.low, a.high, b.low, b.high]);
-    Checked { value: Wide { low: product.low, high: product.high }, wrapped: product.wrapped }
+    call(I128_MUL, a, b, rows)
+}
+
+/// `a / divisor`, towards zero. The divisor is positive.
+pub(super) fn div(a: Wide, divisor: i128, rows: &mut Rows) -> Wide {
+    let divisor = constant(divisor, rows);
+    call(I128_DIV, a, divisor, rows).value
+}
+
+/// `a / divisor`, halves away from zero. The divisor is positive and even.
+pub(super) fn div_rounded(a: Wide, divisor: i128, rows: &mut Rows) -> Wide {
+    let quotient = div(a, divisor, rows);
+    let by = constant(divisor, rows);
+    let whole = mul_checked(quotient, by, rows).value;
+    let sign = rows.binary(AluOp::Arsh, a.high, 63);
+    let rest = sub(a, whole, rows);
+    let flipped = Wide { low: rows.binary(AluOp::Xor, rest.low, sign), high: rows.binary(AluOp::Xor, rest.high, sign) };
+    let magnitude = sub(flipped, Wide { low: sign, high: sign }, rows);
+    let half = constant(divisor / 2, rows);
+    // -1 where the rest is less than half, 0 elsewhere.
+    let below = less(magnitude, half, rows);
+    let below = rows.negate(below);
+    let away = rows.binary(AluOp::Or, sign, 1);
+    let stays = rows.binary(AluOp::And, away, below);
+    let step = rows.binary(AluOp::Sub, away, stays);
+    let step = from_signed(step, rows);
+    add(quotient, step, rows)
+}
+
+fn call(helper: u32, a: Wide, b: Wide, rows: &mut Rows) -> Checked {
+    let result = rows.wide_call(helper, [a.low, a.high, b.low, b.high]);
+    Checked { value: Wide { low: result.low, high: result.high }, wrapped: result.wrapped }
 }
 
 /// `a < b`, signed: 0 or 1.

@@ -85,6 +85,9 @@ impl<'a> Groups<'a> {
             return Scalar::Null(state.value_type);
         }
         match state.source {
+            StateSource::Accumulator(index) if state.value_type == ValueType::Bool => {
+                Scalar::Bool(self.element(index, group)[0] & 1 == 1)
+            }
             StateSource::Accumulator(index) => scalar(state.value_type, self.element(index, group)),
             StateSource::TotalOrderKey(index) => {
                 let key = i64::from_le_bytes(self.element(index, group).try_into().unwrap());
@@ -148,6 +151,7 @@ fn sum(old: &Scalar, new: &Scalar) -> Scalar {
 
 fn order(left: &Scalar, right: &Scalar) -> Ordering {
     match (left, right) {
+        (Scalar::Bool(a), Scalar::Bool(b)) => a.cmp(b),
         (Scalar::Int(_, a), Scalar::Int(_, b)) | (Scalar::Decimal { value: a, .. }, Scalar::Decimal { value: b, .. }) => a.cmp(b),
         (Scalar::Float32(a), Scalar::Float32(b)) => f32::from_bits(*a).total_cmp(&f32::from_bits(*b)),
         (Scalar::Float64(a), Scalar::Float64(b)) => f64::from_bits(*a).total_cmp(&f64::from_bits(*b)),

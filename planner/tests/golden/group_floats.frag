@@ -10,3 +10,4 @@ x = 0.0, null, 0x7ff8000000000000, 0xfff8000000000000
 n = 3, 2, 1, 1
 lo = 3.5, 3.4028235e38, -0.0, 0.0
 hi = 3.5, 0x7f800000, -0.0, 0.0
+--- the program leaves them to the host
