@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use nearside_engine_bench::{Machine, Table, Workload, machines, workloads};
 
-/// Rounds; what else the machine does disturbs some of them.
-const ROUNDS: usize = 15;
-/// A round runs a program until this has passed.
-const ROUND: Duration = Duration::from_millis(20);
+/// Time for the rounds of a workload, and their least number; what else the processor does disturbs some of them.
+const TIME: Duration = Duration::from_secs(10);
+const ROUNDS_MIN: usize = 3;
+/// A round runs a program until this has passed: shorter than a scheduler's slice.
+const ROUND: Duration = Duration::from_millis(2);
 
 fn main() -> Result<()> {
     let mut table = Table::default();
@@ -29,7 +30,10 @@ fn measure(workload: &Workload) -> Result<Vec<(&'static str, f64)>> {
     }
     ensure!(results.windows(2).all(|pair| pair[0] == pair[1]), "{}: the machines do not agree: {results:?}", workload.name);
     let mut least = vec![f64::MAX; machines.len()];
-    for _ in 0..ROUNDS {
+    let begin = Instant::now();
+    let mut rounds = 0;
+    while rounds < ROUNDS_MIN || begin.elapsed() < TIME {
+        rounds += 1;
         for ((_, machine), least) in machines.iter_mut().zip(&mut least) {
             *least = least.min(round(machine.as_mut())?);
         }

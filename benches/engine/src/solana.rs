@@ -42,8 +42,8 @@ impl Solana {
         let loader = Arc::new(BuiltinProgram::new_loader(Config::default()));
         // The version whose instructions are eBPF's.
         let version = SBPFVersion::V0;
-        let executable =
-            Executable::from_text_bytes(&text, loader, version, FunctionRegistry::default()).map_err(|error| anyhow!("{error}"))?;
+        let executable = Executable::from_text_bytes(&text, loader, version, FunctionRegistry::default())
+            .map_err(|error| anyhow!("{error}"))?;
         executable.verify::<RequisiteVerifier>().map_err(|error| anyhow!("{error}"))?;
         let config = executable.get_config();
         let mut stack = AlignedMemory::zero_filled(config.stack_size());

@@ -10,9 +10,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// Adds a workload's times by machine, ns a row. The first machine is the one others are compared with; all workloads have the same machines.
+    /// Adds a workload's times by machine, ns a row. The first machine is the one others are compared with; a workload may lack the last ones.
     pub fn add(&mut self, workload: &'static str, times: Vec<(&'static str, f64)>) {
-        self.machines = times.iter().map(|(machine, _)| *machine).collect();
+        if times.len() > self.machines.len() {
+            self.machines = times.iter().map(|(machine, _)| *machine).collect();
+        }
         self.lines.push((workload, times.into_iter().map(|(_, time)| time).collect()));
     }
 
@@ -20,7 +22,9 @@ impl Table {
         let names: String = self.machines.iter().map(|machine| format!(" {machine} |")).collect();
         writeln!(f, "| {what} |{names}\n|---|{}", "---|".repeat(self.machines.len()))?;
         for (workload, times) in &self.lines {
-            let cells: String = times.iter().map(|time| format!(" {} |", cell(times, *time))).collect();
+            let cells =
+                (0..self.machines.len()).map(|machine| times.get(machine).map_or("—".into(), |time| cell(times, *time)));
+            let cells: String = cells.map(|cell| format!(" {cell} |")).collect();
             writeln!(f, "| {workload} |{cells}")?;
         }
         Ok(())
