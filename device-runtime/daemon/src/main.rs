@@ -22,6 +22,7 @@ const LOGS: &str = "warn,nearsided=info,nearside_protocol=info,nearside_device=i
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    nearside_device::hush_expected_panics();
     let config = Config::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
     let colors = std::io::stderr().is_terminal();

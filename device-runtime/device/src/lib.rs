@@ -32,7 +32,7 @@ pub use config::Config;
 pub use embedded::Embedded;
 pub use error::DeviceError;
 pub use ledger::Ledger;
-pub use panics::hush_expected_panics;
+pub use panics::{catch_expected_panic, hush_expected_panics};
 pub use request::{Description, Input, MorselId, ObjectSlice, Options, ProgramDigest, Request, RowGroups};
 pub use status::Status;
 

@@ -23,8 +23,8 @@ pub fn hush_expected_panics() {
     });
 }
 
-/// The result, or `None` if it panicked. Whatever the closure was changing must not be used then.
-pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// The result, or `None` if it panicked, which [`hush_expected_panics`] keeps quiet. Whatever the closure was changing must not be used then.
+pub fn catch_expected_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     let before = EXPECTED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
     EXPECTED.set(before);

@@ -43,7 +43,7 @@ impl From<DeviceError> for Halt {
 /// Runs Parquet code over bytes that nobody vouches for: its errors, and its panics too, are the object's fault.
 fn guarded<T>(path: &str, parse: impl FnOnce() -> Result<T, parquet::errors::ParquetError>) -> Result<T, DeviceError> {
     // What was half done is dropped by the caller, with the error.
-    match panics::catch(parse) {
+    match panics::catch_expected_panic(parse) {
         Some(result) => result.map_err(|error| bad_object(path, error)),
         None => Err(bad_object(path, "it makes the Parquet reader panic: corrupt")),
     }

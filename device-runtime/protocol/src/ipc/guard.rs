@@ -1,12 +1,11 @@
 //! What `arrow::ipc` takes for granted of a message, checked before it reads one: it was made for files of one's own and panics, or
 //! reserves what a header says, where a peer lies.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::{Endianness, Field, Message, RecordBatch, Type, root_as_message};
+use nearside_device::catch_expected_panic;
 
 use crate::ipc::lz4;
 use crate::limits::{DECODED_BYTES_MAX, FIELDS_MAX, NESTING_MAX};
@@ -79,7 +78,7 @@ fn slice(body: &[u8], offset: i64, len: i64) -> Option<&[u8]> {
 /// Runs a reader of `arrow::ipc`. The checks above cover what it says it needs; it has more assertions than that, and a
 /// peer's message that meets one is that peer's error.
 pub(super) fn contained<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(bad("contradicts itself")))
+    catch_expected_panic(read).unwrap_or_else(|| Err(bad("contradicts itself")))
 }
 
 pub(super) fn bad(reason: impl Into<String>) -> ArrowError {
