@@ -8,6 +8,8 @@ mod fuzz;
 mod skips;
 mod stage;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
@@ -43,12 +45,20 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
         Command::Test { quick } => test(quick),
         Command::Search { seconds } => search(seconds),
         Command::Fuzz { seconds } => fuzz::run(seconds),
-    }
+    };
+    // Not returned: `RUST_BACKTRACE` would hide the one line that says what to do.
+    done.map_or_else(
+        |error| {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 fn test(quick: bool) -> Result<()> {
