@@ -44,7 +44,7 @@ pub fn files() -> Vec<Vec<u8>> {
     let zstd = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
     let snappy = WriterProperties::builder().set_compression(Compression::SNAPPY).set_bloom_filter_enabled(true);
     let lengths = plain().set_compression(Compression::LZ4_RAW).set_column_encoding("s".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
-    [WriterProperties::builder(), plain(), delta, zstd, snappy.set_bloom_filter_ndv(20), lengths].map(write).into()
+    [WriterProperties::builder(), plain(), delta, zstd, snappy.set_bloom_filter_max_ndv(20), lengths].map(write).into()
 }
 
 fn write(properties: WriterPropertiesBuilder) -> Vec<u8> {
