@@ -18,6 +18,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions, StatisticsArgs,
 };
+use nearside_planner::Fragment;
 
 use crate::explain;
 use crate::fallback_exec::FallbackExec;
@@ -90,6 +91,17 @@ impl OffloadExec {
     /// What the executions came to so far.
     pub fn account(&self) -> Account {
         self.account.lock().clone()
+    }
+
+    /// The offloaded fragment, with what is known by now of dynamic filters and scalar subqueries: for devices that are no eBPF machines.
+    ///
+    /// # Errors
+    /// Why there is none: it was declined, or no program can be made of what is known by now.
+    pub fn fragment(&self) -> std::result::Result<Fragment, Reason> {
+        match &self.decision {
+            Decision::Offload(offload) => Ok(offload.current_program(&offload.capabilities)?.fragment.clone()),
+            Decision::Declined(reason) => Err(reason.clone()),
+        }
     }
 
     /// The offloaded program as an ELF object; `None` if nothing was offloaded.
