@@ -1,16 +1,20 @@
 //! The device processes: `nearsided`, and the one that is plain DataFusion.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use nearside_protocol::server;
 use nearsided::{Config, Daemon, Root};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 
+use crate::native::NativeDevice;
 use crate::options::Link;
 use crate::{child, network};
 
 /// What a device process is told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DeviceTask {
     /// The tables.
     pub data: PathBuf,
@@ -18,6 +22,19 @@ pub(crate) struct DeviceTask {
     pub core: usize,
     /// What is between it and the host.
     pub link: Link,
+    /// A device process whose end of the cable it shares.
+    pub beside: Option<u32>,
+    /// What runs fragments.
+    pub engine: Engine,
+}
+
+/// What runs fragments.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Engine {
+    /// Programs, by `nearsided`.
+    Nearside,
+    /// DataFusion.
+    DataFusion { pushdown_filters: bool },
 }
 
 /// A device that answers.
@@ -30,11 +47,23 @@ pub(crate) struct Listening {
 /// Serves until it is killed.
 pub(crate) fn work(task: &DeviceTask) -> Result<()> {
     child::pin(task.core)?;
-    network::enter_own(task.link)?;
+    network::enter(task.link, task.beside)?;
     tokio::runtime::Runtime::new().context("threads")?.block_on(serve(task))
 }
 
 async fn serve(task: &DeviceTask) -> Result<()> {
+    match task.engine {
+        Engine::Nearside => serve_nearside(task).await,
+        Engine::DataFusion { pushdown_filters } => {
+            let listener = TcpListener::bind(network::listen(task.link)).await?;
+            child::answer(&Listening { port: listener.local_addr()?.port() })?;
+            let device = Arc::new(NativeDevice::new(&task.data, pushdown_filters));
+            Ok(server::serve(listener, device, server::Options::default(), std::future::pending()).await?)
+        }
+    }
+}
+
+async fn serve_nearside(task: &DeviceTask) -> Result<()> {
     let config = Config {
         listen: network::listen(task.link).to_owned(),
         workers: Some(1),

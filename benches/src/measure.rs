@@ -1,5 +1,6 @@
 //! Clocks and counters around one run of a query.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -15,20 +16,25 @@ pub(crate) struct Cost {
     pub seconds: f64,
     /// Processor seconds of the host process.
     pub host_cpu: f64,
-    /// Processor seconds of the device process.
+    /// Processor seconds of the device processes.
     pub device_cpu: f64,
-    /// Bytes to the device, HTTP/2 framing included.
+    /// Bytes to the devices, HTTP/2 framing included.
     pub sent: u64,
-    /// Bytes from the device.
+    /// Bytes from the devices.
     pub received: u64,
 }
 
 /// Reads everything that is measured.
 #[derive(Debug)]
-pub(crate) struct Meter<'a> {
-    /// Whose socket counts.
-    pub device: &'a RemoteDevice,
-    /// The device's process.
+pub(crate) struct Meter {
+    /// Whose sockets and processors count.
+    pub devices: Vec<Metered>,
+}
+
+/// A device process and this session's connection to it.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    pub device: Arc<RemoteDevice>,
     pub process: u32,
 }
 
@@ -42,17 +48,18 @@ pub(crate) struct Reading {
     received: u64,
 }
 
-impl Meter<'_> {
+impl Meter {
     pub(crate) fn read(&self) -> Result<Reading> {
-        let device = ClockId::pid_cpu_clock_id(Pid::from_raw(self.process.try_into()?))?;
-        let socket = self.device.socket_bytes();
-        Ok(Reading {
-            time: Instant::now(),
-            host_cpu: clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into(),
-            device_cpu: clock_gettime(device)?.into(),
-            sent: socket.sent,
-            received: socket.received,
-        })
+        let host_cpu = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into();
+        let mut reading = Reading { time: Instant::now(), host_cpu, device_cpu: Duration::ZERO, sent: 0, received: 0 };
+        for Metered { device, process } in &self.devices {
+            let clock = ClockId::pid_cpu_clock_id(Pid::from_raw((*process).try_into()?))?;
+            let socket = device.socket_bytes();
+            reading.device_cpu += Duration::from(clock_gettime(clock)?);
+            reading.sent += socket.sent;
+            reading.received += socket.received;
+        }
+        Ok(reading)
     }
 }
 

@@ -42,21 +42,16 @@ pub(crate) fn device_address(link: Link) -> &'static str {
     if link == Link::Loopback { "127.0.0.1" } else { DEVICE }
 }
 
-/// Moves this process, which has no threads yet, to a network namespace of its own.
-pub(crate) fn enter_own(link: Link) -> Result<()> {
-    if link != Link::Loopback {
-        unshare(CloneFlags::CLONE_NEWNET).context("a network namespace")?;
+/// Moves this process, which has no threads yet, to another one's network namespace, or to one of its own.
+pub(crate) fn enter(link: Link, process: Option<u32>) -> Result<()> {
+    match process {
+        _ if link == Link::Loopback => Ok(()),
+        None => unshare(CloneFlags::CLONE_NEWNET).context("a network namespace"),
+        Some(process) => {
+            let namespace = std::fs::File::open(format!("/proc/{process}/ns/net"))?;
+            setns(namespace, CloneFlags::CLONE_NEWNET).context("the device's network namespace")
+        }
     }
-    Ok(())
-}
-
-/// Moves this process, which has no threads yet, to another one's network namespace.
-pub(crate) fn enter(link: Link, process: u32) -> Result<()> {
-    if link != Link::Loopback {
-        let namespace = std::fs::File::open(format!("/proc/{process}/ns/net"))?;
-        setns(namespace, CloneFlags::CLONE_NEWNET).context("the device's network namespace")?;
-    }
-    Ok(())
 }
 
 /// Lays the cable from this process's namespace to the device's.

@@ -1,7 +1,7 @@
 //! The command line, and the words of its lists.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use nearside::tpch;
@@ -35,6 +35,10 @@ pub struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub runs: u32,
 
+    /// Folder of the record: table, JSON and SVG; without it, a run of everything writes to benches/record.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
     /// One of this bench's own processes.
     #[arg(long, hide = true)]
     pub child: Option<String>,
@@ -42,6 +46,17 @@ pub struct Options {
     /// What cargo says to every bench.
     #[arg(long, hide = true)]
     pub bench: bool,
+}
+
+impl Options {
+    /// Where the record goes; nowhere if only a part was asked for and no folder was named.
+    pub fn record_folder(&self) -> Option<PathBuf> {
+        let everything = self.links.len() == Link::value_variants().len()
+            && self.arms.len() == Arm::value_variants().len()
+            && self.queries.0.len() == 22;
+        let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("record");
+        self.output.clone().or_else(|| everything.then(own))
+    }
 }
 
 /// Numbers of queries.
@@ -153,6 +168,7 @@ mod tests {
         assert_eq!(options.arms, [Arm::Host, Arm::Auto]);
         let all = parse("tpch").unwrap();
         assert_eq!((all.arms.len(), all.links.len(), all.queries.0.len()), (6, 3, 22));
+        assert!(all.record_folder().is_some() && options.record_folder().is_none());
         for wrong in ["--queries 23", "--links 40gbit", "--arms fast", "--runs 0"] {
             assert!(parse(&format!("tpch {wrong}")).is_err(), "{wrong}");
         }

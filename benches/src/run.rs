@@ -1,64 +1,80 @@
 //! The parent: starts the processes of each link, and gathers what the host says.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::child::{self, Child, Task};
-use crate::device::{DeviceTask, Listening};
+use crate::device::{DeviceTask, Engine, Listening};
 use crate::host::{Answer, HostTask, Place};
-use crate::measure::Cost;
 use crate::options::{Link, Options};
+use crate::report::{LinkFigures, Machine, Record};
 use crate::{data, network};
 
 /// Runs the bench.
+///
+/// # Errors
+/// Whatever kept it from its end, and answers that differ.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let data = data::folder(options)?;
+    let mut record = Record::new(options, Machine::this()?);
     for link in &options.links {
-        match network::unavailable(*link) {
-            Some(reason) => eprintln!("skipped {link}: {reason}"),
-            None => run_link(*link, &data, options).with_context(|| format!("over {link}"))?,
+        if let Some(reason) = network::unavailable(*link) {
+            eprintln!("skipped {link}: {reason}");
+            continue;
         }
+        let figures = run_link(*link, &data, options).with_context(|| format!("over {link}"))?;
+        print!("{}", figures.table());
+        record.links.push(figures);
     }
+    let summary = record.summary();
+    print!("{summary}");
+    if let Some(folder) = options.record_folder() {
+        record.write(&folder).with_context(|| format!("writing to {}", folder.display()))?;
+    }
+    let problems = record.problems();
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())
 }
 
-fn run_link(link: Link, data: &std::path::Path, options: &Options) -> Result<()> {
+fn run_link(link: Link, data: &Path, options: &Options) -> Result<LinkFigures> {
     let cores = child::cores()?;
     let (host_core, device_core) = (cores[0], cores[cores.len() - 1]);
-    let (device, place) = start_device(&DeviceTask { data: data.to_owned(), core: device_core, link })?;
-    let mut host = Child::start(&Task::Host(HostTask {
-        core: host_core,
-        link,
-        device: place,
-        queries: options.queries.0.clone(),
-        arms: options.arms.clone(),
-        runs: options.runs,
-    }))?;
+    let task = |engine, beside| DeviceTask { data: data.to_owned(), core: device_core, link, beside, engine };
+    let (nearside, place) = start(&task(Engine::Nearside, None))?;
+    let mut running = vec![nearside];
+    let mut native = BTreeMap::new();
+    for arm in options.arms.iter().filter(|arm| arm.is_native()) {
+        let engine = Engine::DataFusion { pushdown_filters: arm.pushdown_filters() };
+        let (device, place) = start(&task(engine, Some(place.process)))?;
+        running.push(device);
+        native.insert(*arm, place);
+    }
+    let (arms, queries) = (options.arms.clone(), options.queries.0.clone());
+    let task = HostTask { core: host_core, link, nearside: place, native, queries, arms, runs: options.runs };
+    gather(Child::start(&Task::Host(task))?, LinkFigures::new(link))
+}
+
+fn start(task: &DeviceTask) -> Result<(Child, Place)> {
+    let mut device = Child::start(&Task::Device(task.clone()))?;
+    let Listening { port } = device.answer()?.context("a device did not start")?;
+    let place = Place { process: device.id(), port };
+    Ok((device, place))
+}
+
+fn gather(mut host: Child, mut figures: LinkFigures) -> Result<LinkFigures> {
+    let started = std::time::Instant::now();
     while let Some(answer) = host.answer::<Answer>()? {
         match answer {
-            Answer::Registered { arm, cost } => println!("{link} {arm} registered {cost:?}"),
+            Answer::Registered(arm, cost) => figures.registered.push((arm, cost)),
             Answer::Measured(sample) => {
-                let Cost { seconds, host_cpu, device_cpu, sent, received } = Cost::median(&sample.runs);
-                println!(
-                    "{link} q{:<2} {:15} {:8.1} ms host {:7.1} device {:7.1} sent {sent:>8} received {received:>10} x{} {:?}",
-                    sample.query,
-                    sample.arm,
-                    seconds * 1e3,
-                    host_cpu * 1e3,
-                    device_cpu * 1e3,
-                    sample.executions,
-                    sample.difference
-                );
+                if figures.add(sample) {
+                    eprintln!("{}: query {} after {:.0} s", figures.link, figures.last_query(), started.elapsed().as_secs_f64());
+                }
             }
         }
     }
     host.finish()?;
-    drop(device);
-    Ok(())
-}
-
-fn start_device(task: &DeviceTask) -> Result<(Child, Place)> {
-    let mut device = Child::start(&Task::Device(DeviceTask { data: task.data.clone(), ..*task }))?;
-    let Listening { port } = device.answer()?.context("the device did not start")?;
-    let place = Place { process: device.id(), port };
-    Ok((device, place))
+    Ok(figures)
 }
