@@ -19,8 +19,6 @@ extensions_options! {
         pub interpreter: bool, default = false
         /// Floating-point SUM and AVG depend on the order of batches, in DataFusion as on a device: `offload` them with that guarantee, or keep them on the host to be as `exact` as DataFusion.
         pub float_sum: FloatSum, default = FloatSum::Offload
-        /// Whether programs may call vector helpers where byte code can do the same; `false` gives programs that any eBPF machine can run.
-        pub vector_helpers: bool, default = true
         /// LZ4-compress results on the wire.
         pub compress: bool, default = true
         /// Functions and operators that stay on the host, by name as EXPLAIN prints them, separated by commas: `avg, like`.

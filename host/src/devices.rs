@@ -17,7 +17,6 @@ use object_store::path::Path as ObjectPath;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::config::NearsideOptions;
 use crate::experience::Experience;
 use crate::health::Health;
 use crate::location::{DeviceUrl, Location};
@@ -108,19 +107,19 @@ impl Connection {
     }
 
     /// What programs may use there, as far as it is known without asking over the network; all of this release's ABI otherwise.
-    pub(crate) fn presumed_capabilities(&self, options: &NearsideOptions) -> Capabilities {
+    pub(crate) fn presumed_capabilities(&self) -> Capabilities {
         let known = self.description.get().cloned().or_else(|| self.device.describe().now_or_never()?.ok());
-        capabilities(known.as_ref(), options)
+        known.as_ref().map_or_else(Capabilities::all, capabilities)
     }
 
     /// What programs may use there. Asks once.
-    pub(crate) async fn capabilities(&self, options: &NearsideOptions) -> Result<Capabilities, DeviceError> {
+    pub(crate) async fn capabilities(&self) -> Result<Capabilities, DeviceError> {
         let description = self.description.get_or_try_init(|| self.device.describe()).await?;
         if description.columnar_abi != columnar::VERSION {
             let reason = format!("its ABI has version {}, this host's {}", description.columnar_abi, columnar::VERSION);
             return Err(DeviceError::BadProgram { reason });
         }
-        Ok(capabilities(Some(description), options))
+        Ok(capabilities(description))
     }
 
     /// Runs a program, which is loaded if it was not yet or is not any more.
@@ -156,10 +155,6 @@ impl Connection {
     }
 }
 
-fn capabilities(description: Option<&Description>, options: &NearsideOptions) -> Capabilities {
-    let mut capabilities = Capabilities { vector_helpers: options.vector_helpers, ..Capabilities::all() };
-    if let Some(description) = description {
-        capabilities.helpers = description.helpers.iter().copied().collect();
-    }
-    capabilities
+fn capabilities(description: &Description) -> Capabilities {
+    Capabilities { helpers: description.helpers.iter().copied().collect() }
 }

@@ -125,7 +125,7 @@ impl Pass<'_> {
         }
         let shape = scan_shape(scan, source)?;
         let connection = self.devices.connect(&location)?;
-        let capabilities = connection.presumed_capabilities(&self.options);
+        let capabilities = connection.presumed_capabilities();
         self.compile(&shape, &capabilities)?;
         Ok(Target { scan, shape, location, connection, capabilities })
     }

@@ -157,7 +157,7 @@ impl Run {
         if let Some(error) = connection.health.unreachable(Instant::now()) {
             return Err(error.into());
         }
-        let described = connection.capabilities(&offload.options).await;
+        let described = connection.capabilities().await;
         let capabilities = described.inspect_err(|error| self.note_failure(&offload.program.digest, error))?;
         let program = offload.current_program(&capabilities)?;
         if connection.health.is_quarantined(&program.digest, Instant::now()) {

@@ -5,13 +5,14 @@
 use nearside_programs::ValueType;
 
 use crate::check::TypeError;
+use crate::fragment::DEPTH_MAX;
 
 /// Why [`compile`](crate::compile) made no program. One line, for `EXPLAIN`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The fragment means nothing: a bug of whoever made it.
     #[error("the fragment is not well typed: {0}")]
-    IllTyped(#[from] TypeError),
+    IllTyped(#[source] TypeError),
     /// The language has it, programs do not: keep that expression on the host.
     #[error("{operator} on type {value_type} is not offloaded")]
     Operator {
@@ -53,4 +54,19 @@ pub enum Refusal {
     /// The fragment cannot be described to a device (two columns of one name), or lowering went wrong: a bug of whoever made either.
     #[error("the program would not be valid: {0}")]
     Invalid(String),
+}
+
+/// What DataFusion has and the language does not is no bug: it is refused like what programs do not have.
+impl From<TypeError> for Refusal {
+    fn from(error: TypeError) -> Self {
+        match error {
+            TypeError::Cast { from, to } => Self::Cast { from, to },
+            TypeError::Operands { op, left, .. } => Self::Operator { operator: op, value_type: left },
+            TypeError::CaseFolding => {
+                Self::Operator { operator: "ILIKE with a pattern beyond ASCII", value_type: ValueType::Utf8 }
+            }
+            TypeError::TooDeep => Self::TooComplex { what: "levels of an expression", given: DEPTH_MAX + 1, limit: DEPTH_MAX },
+            error => Self::IllTyped(error),
+        }
+    }
 }

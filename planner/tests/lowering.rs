@@ -5,6 +5,7 @@ mod device;
 
 use device::{Device, Options};
 use nearside_engine::Backend;
+use nearside_planner::fragment::{ArithmeticOp, Expr, Named, Output};
 use nearside_planner::{Capabilities, Fragment, compile, evaluate};
 use nearside_programs::manifest::BoundOp;
 use nearside_programs::{Scalar, ValueType};
@@ -102,6 +103,28 @@ fn refusals() {
     ] {
         let refusal = compile(&fragment(&text), &Capabilities::all()).unwrap_err();
         assert_eq!(refusal.to_string(), expected, "{}", &text[..text.len().min(200)]);
+    }
+}
+
+/// What the language does not have, for its text form is refused by the parser: as DataFusion's plans may have it.
+#[test]
+fn refusals_of_expressions() {
+    let column = |index| Box::new(Expr::Column(index));
+    let minus =
+        |index, value_type| Expr::Arithmetic { op: ArithmeticOp::Sub, left: column(index), right: column(index), value_type };
+    let ilike = Expr::Like { expr: column(2), pattern: "%é".into(), negated: false, case_insensitive: true };
+    let deep = (0..200).fold(Expr::Column(3), |expr, _| Expr::Not(expr.into()));
+    for (expr, expected) in [
+        (Expr::Cast { expr: column(0), to: ValueType::Int32 }, "the cast from f64 to i32 is not offloaded"),
+        (Expr::Cast { expr: column(1), to: ValueType::Utf8 }, "the cast from date to utf8 is not offloaded"),
+        (minus(1, ValueType::Date32), "- on type date is not offloaded"),
+        (ilike, "ILIKE with a pattern beyond ASCII on type utf8 is not offloaded"),
+        (deep, "too complex: 129 levels of an expression, the limit is 128"),
+        (Expr::Not(column(0)), "the fragment is not well typed: NOT is of type f64, not bool"),
+    ] {
+        let mut fragment = fragment("scan (x: f64, d: date, s: utf8, b: bool) | emit x");
+        fragment.output = Output::Project(vec![Named { name: "y".into(), expr }]);
+        assert_eq!(compile(&fragment, &Capabilities::all()).unwrap_err().to_string(), expected);
     }
 }
 

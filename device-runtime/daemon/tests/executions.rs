@@ -73,7 +73,7 @@ impl Table {
         let fragment: Fragment = fragment.parse().unwrap();
         let description = device.describe().await.unwrap();
         let helpers = description.helpers.into_iter().collect();
-        let compiled = compile(&fragment, &Capabilities { helpers, vector_helpers: true }).unwrap();
+        let compiled = compile(&fragment, &Capabilities { helpers }).unwrap();
         let program = device.load(Bytes::from(compiled.object.write())).await.unwrap();
         let fields = fragment.columns.iter().map(|column| self.schema.field_with_name(&column.name).unwrap().clone());
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));

@@ -54,14 +54,13 @@ async fn all_queries_are_equal_with_pushed_filters() {
     check(&config, benchmark::QUERIES).await;
 }
 
-/// The interpreter gives the same; byte code alone does too.
+/// The interpreter gives the same.
 #[tokio::test]
 async fn both_engines_are_equal() {
     let config = SessionConfig::new().with_target_partitions(2);
     let plain = common::plain(config.clone()).await;
     let embedded = common::embedded(config, "always").await;
     common::set(&embedded, "nearside.interpreter", "true").await;
-    common::set(&embedded, "nearside.vector_helpers", "false").await;
     for number in [1, 6, 12, 14, 19] {
         let (_, expected) = common::run(&plain, benchmark::query(number)).await;
         let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
