@@ -26,7 +26,8 @@ pub const BATCH_ROWS_MAX: u32 = 8192;
 /// Bytes of a bitmap.
 pub const BITMAP_LEN: u32 = BATCH_ROWS_MAX / 8;
 
-/// r0 of an entry point that met an overflow SQL calls an error: the host evaluates the fragment instead.
+/// r0 of an entry point that met an overflow SQL calls an error, or a float that the host alone orders (`MIN` and `MAX` by group): the host evaluates the fragment
+/// instead.
 pub const FAULT_ARITHMETIC: u64 = u64::MAX;
 
 /// One field of the context: 4 bytes, little-endian.

@@ -22,6 +22,9 @@ use super::program::{Entry, Program};
 use super::proof::{self, Interval};
 use crate::{DeviceError, Options};
 
+/// What a program says by [`FAULT_ARITHMETIC`].
+const HOSTS_ROW: &str = "a row is the host's: an arithmetic overflow, or a NaN, an infinity or -0.0 in MIN or MAX by group";
+
 /// Fuel of any call: enough for whatever a program does once.
 const FUEL_BASE: u64 = 1 << 24;
 
@@ -124,7 +127,7 @@ impl Runner {
     /// Runs an entry point over a loaded batch whose selection is in the cage.
     ///
     /// # Errors
-    /// [`DeviceError::Trap`], also if the program reports an arithmetic overflow.
+    /// [`DeviceError::Trap`], also if the program leaves a row to the host.
     pub(super) fn call(
         &mut self,
         entry: &Entry,
@@ -181,7 +184,7 @@ impl Runner {
         match (error, result) {
             (Some(error), _) => Err(error),
             (None, Err(trap)) => Err(DeviceError::Trap { reason: trap.to_string() }),
-            (None, Ok(FAULT_ARITHMETIC)) => Err(DeviceError::Trap { reason: "arithmetic overflow".into() }),
+            (None, Ok(FAULT_ARITHMETIC)) => Err(DeviceError::Trap { reason: HOSTS_ROW.into() }),
             (None, Ok(end)) => Ok(Returned { end, mapped }),
         }
     }

@@ -1,7 +1,7 @@
 //! Reference evaluator = interpreter = JIT, over generated fragments, generated rows and every layout.
 
 use nearside_planner::evaluate;
-use nearside_planner::fragment::{Fragment, Function, Output};
+use nearside_planner::fragment::{Fragment, Function, Output, is_float};
 use nearside_planner::generate::Generator;
 use nearside_programs::{Scalar, ValueType};
 
@@ -24,10 +24,9 @@ fn result_types(fragment: &Fragment) -> Vec<ValueType> {
     }
 }
 
-/// `MIN` and `MAX` of floats by group, where DataFusion's answer over NaNs depends on the order of rows: the planner's tests say what a program makes of it.
+/// `MIN` and `MAX` of floats by group, where DataFusion's answer over NaNs depends on the order of rows: such rows are the host's.
 fn depends_on_order(fragment: &Fragment) -> bool {
     let Output::Aggregate { keys, aggregates } = &fragment.output else { return false };
-    let is_float = |value_type| matches!(value_type, ValueType::Float32 | ValueType::Float64);
     let is_extreme = |function| matches!(function, Function::Min | Function::Max);
     !keys.is_empty() && aggregates.iter().any(|aggregate| is_extreme(aggregate.function) && is_float(aggregate.value_type))
 }
@@ -42,6 +41,7 @@ fn check(fragment: &Fragment, loaded: &Loaded, input: &[Vec<Scalar>], layout: La
             Ok(batches) => assert_eq!(rows(&batches, &types), expected, "{context}, {layout:?}, {options:?}\n{fragment}"),
             // A narrow dictionary of keys may have no room for all groups.
             Err(DeviceError::Trap { reason }) if reason.contains("Dictionary") => {}
+            Err(DeviceError::Trap { reason }) if reason.contains("a row is the host's") && depends_on_order(fragment) => {}
             Err(error) => panic!("{error}: {context}, {layout:?}, {options:?}\n{fragment}"),
         }
     }
@@ -56,13 +56,13 @@ fn generated_fragments() {
         let mut generator = Generator::new(seed);
         let fragment = generator.fragment();
         let input = generator.rows(&fragment.columns);
-        let Some(loaded) = Loaded::compile(&fragment).filter(|_| !depends_on_order(&fragment)) else { continue };
+        let Some(loaded) = Loaded::compile(&fragment) else { continue };
         compiled += 1;
         let layout = LAYOUTS[seed as usize % LAYOUTS.len()];
         compared += usize::from(check(&fragment, &loaded, &input, layout, &format!("seed {seed}")));
     }
     assert!(
-        compiled > SEEDS / 3 && compared > SEEDS as usize / 4,
+        compiled * 100 > SEEDS * 85 && compared * 100 > SEEDS as usize * 75,
         "{compiled} compiled, {compared} compared: the test tests nothing"
     );
 }
