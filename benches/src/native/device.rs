@@ -16,6 +16,7 @@ use futures::StreamExt;
 use futures::stream;
 use nearside_device::{
     Description, Device, DeviceError, Event, Execution, Input, Ledger, MorselId, ObjectSlice, ProgramDigest, Request, RowGroups,
+    Status,
 };
 use nearside_planner::Fragment;
 use object_store::ObjectStore;
@@ -82,6 +83,11 @@ impl Device for NativeDevice {
             groups_max: u64::MAX,
             object_bytes_max: u64::MAX,
         })
+    }
+
+    /// Nothing that is counted.
+    async fn status(&self) -> Result<Status, DeviceError> {
+        Ok(Status::default())
     }
 
     /// A fragment's text.
