@@ -41,7 +41,11 @@ pub(super) fn tame(random: &mut Random, value_type: ValueType) -> Scalar {
     match value_type {
         ValueType::Float32 => Scalar::Float32((small as f32 / 2.0 - 3.0).to_bits()),
         ValueType::Float64 => Scalar::Float64((small as f64 / 2.0 - 3.0).to_bits()),
-        ValueType::Decimal128 { precision, scale } => Scalar::Decimal { value: small * 37 - 100, precision, scale },
+        ValueType::Decimal128 { precision, scale } => {
+            // Multiples of 25 end in halves of what a smaller scale has.
+            let value = small * *random.pick(&[37, 25]) - 100;
+            Scalar::Decimal { value, precision, scale }
+        }
         ValueType::Bool | ValueType::Utf8 | ValueType::Opaque => any(random, value_type),
         _ => Scalar::Int(value_type, small),
     }

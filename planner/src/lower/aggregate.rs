@@ -1,188 +1,30 @@
 //! Aggregates: what is accumulated, each thing once, and the loop that does it.
 
-use std::collections::BTreeSet;
+mod accumulation;
 
 use nearside_programs::ValueType;
-use nearside_programs::abi::columnar::{ACCUMULATORS, BATCH_ROWS_MAX, FIRST_ROW, GROUP_IDS as GROUP_IDS_FIELD, ROW_COUNT};
+use nearside_programs::abi::columnar::{ACCUMULATORS, FIRST_ROW, GROUP_IDS as GROUP_IDS_FIELD, ROW_COUNT};
 use nearside_programs::abi::helper::{F64_ADD, GROUP_IDS};
 use nearside_programs::isa::{AluOp, JumpOp, Size, Width};
-use nearside_programs::manifest::Accumulator;
 
 use super::bits::{Bits, count_ones};
 use super::function::Body;
 use super::machine::{Argument, Op, Source, Value};
-use super::node::{Known, Number, NumberKind, Reads, Truth};
+use super::node::Truth;
 use super::order::{Class, compare, less};
 use super::project::{Computed, lower_loop};
-use super::proof::Proof;
 use super::rows::{Place, Rows};
 use super::wide::{self, Wide};
-use crate::fragment::{Column, CompareOp, integer_range, is_decimal, is_float};
+use crate::fragment::{CompareOp, is_decimal, is_float};
 use crate::refusal::Refusal;
+use accumulation::width_of;
+pub(super) use accumulation::{Accumulation, Counted, Extreme, NonNull};
 
 /// Most 64-bit accumulators an ungrouped aggregate holds in registers or on the stack; more stay in memory.
 const HELD_MAX: usize = 24;
 
 /// Most accumulators whose addresses are kept over the loop.
 const ADDRESSES_MAX: usize = 16;
-
-/// Which of the two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extreme {
-    Min,
-    Max,
-}
-
-/// One array of accumulators.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Accumulation {
-    /// How many rows are counted.
-    Count(Counted),
-    Sum {
-        number: Number,
-        filter: Option<Truth>,
-    },
-    Extreme {
-        which: Extreme,
-        number: Number,
-        filter: Option<Truth>,
-    },
-}
-
-/// Which of the selected rows are counted.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Counted {
-    pub(super) filter: Option<Truth>,
-    pub(super) known: NonNull,
-}
-
-/// Where an argument is not NULL, in a form that is equal where the answer is.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum NonNull {
-    /// Where none of these is; none: everywhere.
-    Columns(BTreeSet<u32>),
-    /// Where this is true.
-    Computed(Truth),
-}
-
-impl NonNull {
-    pub(super) const ALWAYS: Self = Self::Columns(BTreeSet::new());
-
-    /// Where a number is not NULL.
-    pub(super) fn of(number: &Number, columns: &[Column]) -> Self {
-        let mut nullable = BTreeSet::new();
-        match gather_columns(number, columns, &mut nullable) {
-            true => Self::Columns(nullable),
-            false => Self::Computed(Truth::IsKnown(Known::Number(Box::new(number.clone())))),
-        }
-    }
-}
-
-/// Adds the nullable columns a number depends on; `false` if its being NULL depends on more than that.
-fn gather_columns(number: &Number, columns: &[Column], nullable: &mut BTreeSet<u32>) -> bool {
-    match &number.kind {
-        NumberKind::Column(column) => {
-            nullable.extend(Some(*column).filter(|column| columns[*column as usize].nullable));
-            true
-        }
-        NumberKind::Parameter(_) => true,
-        NumberKind::Null => false,
-        NumberKind::Truth(truth) => match **truth {
-            Truth::Column(column) => {
-                nullable.extend(Some(column).filter(|column| columns[*column as usize].nullable));
-                true
-            }
-            _ => false,
-        },
-        NumberKind::Arithmetic { left, right, .. } => {
-            gather_columns(left, columns, nullable) && gather_columns(right, columns, nullable)
-        }
-        NumberKind::Convert(_, inner) => gather_columns(inner, columns, nullable),
-        NumberKind::Case { arms, otherwise } => {
-            let mut inside = BTreeSet::new();
-            let values = arms.iter().map(|(_, value)| value).chain([&**otherwise]);
-            values.into_iter().all(|value| gather_columns(value, columns, &mut inside)) && inside.is_empty()
-        }
-    }
-}
-
-impl Accumulation {
-    /// Its array.
-    pub(super) fn array(&self) -> Accumulator {
-        match self {
-            Self::Count(_) => Accumulator { width: 8, initial: 0 },
-            Self::Sum { number, .. } => Accumulator { width: width_of(number.value_type), initial: 0 },
-            Self::Extreme { which, number, .. } => {
-                Accumulator { width: width_of(number.value_type), initial: initial(*which, number.value_type) }
-            }
-        }
-    }
-
-    pub(super) fn read(&self, reads: &mut Reads) {
-        let filter = match self {
-            Self::Count(counted) => {
-                match &counted.known {
-                    NonNull::Columns(columns) => reads.handles.extend(columns),
-                    NonNull::Computed(truth) => reads.truth(truth),
-                }
-                &counted.filter
-            }
-            Self::Sum { number, filter } | Self::Extreme { number, filter, .. } => {
-                reads.number(number);
-                filter
-            }
-        };
-        if let Some(filter) = filter {
-            reads.truth(filter);
-        }
-    }
-
-    pub(super) fn prove(&self, grouped: bool, proof: &mut Proof) {
-        let filter = match self {
-            Self::Count(counted) => {
-                if let NonNull::Computed(truth) = &counted.known {
-                    proof.truth(truth);
-                }
-                &counted.filter
-            }
-            Self::Sum { number, filter } => {
-                // Without groups, a batch's sum is made in 64 bits.
-                proof.times(number, if grouped { 1 } else { i64::from(BATCH_ROWS_MAX) });
-                filter
-            }
-            Self::Extreme { number, filter, .. } => {
-                proof.number(number);
-                filter
-            }
-        };
-        if let Some(filter) = filter {
-            proof.truth(filter);
-        }
-    }
-
-    fn words(&self) -> usize {
-        self.array().width as usize / 8
-    }
-}
-
-fn width_of(value_type: ValueType) -> u32 {
-    if is_decimal(value_type) { 16 } else { 8 }
-}
-
-/// What every value of the type replaces, as its accumulator holds it.
-fn initial(which: Extreme, value_type: ValueType) -> i128 {
-    let range = match value_type {
-        ValueType::Bool => Some(0..=1),
-        ValueType::Float32 => integer_range(ValueType::Int32),
-        ValueType::Float64 => integer_range(ValueType::Int64),
-        value_type => integer_range(value_type),
-    };
-    let range = range.unwrap_or(i128::MIN..=i128::MAX);
-    match which {
-        Extreme::Min => *range.end(),
-        Extreme::Max => *range.start(),
-    }
-}
 
 /// What `main` of an aggregate does.
 #[derive(Clone, Debug)]

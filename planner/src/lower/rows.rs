@@ -13,12 +13,15 @@
 //! A pure computation is written once, in the outermost place where its operands are known, and found again when it is asked for again: that is what hoists
 //! parameters and column addresses, and computes common subexpressions once.
 
+mod context;
+mod temporaries;
+
 use std::collections::HashMap;
 
-use nearside_programs::abi::columnar::{BITMAP_LEN, COLUMN_LEN, COLUMN_VALIDITY, COLUMNS, PARAMETERS, SCRATCH};
 use nearside_programs::isa::{AluOp, JumpOp, Size, Width};
 
 use super::machine::{Argument, Mark, Op, Source, Value};
+use temporaries::WideResult;
 
 /// Where a value is known, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,15 +56,6 @@ enum Pure {
     Call(u32, Vec<Source>),
 }
 
-/// What a helper makes of two 128-bit integers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WideResult {
-    pub(super) low: Value,
-    pub(super) high: Value,
-    /// 1 if it wrapped.
-    pub(super) wrapped: Value,
-}
-
 /// Code of one function while it is being written.
 pub(super) struct Rows {
     /// What stands before the current loop, and after those before.
@@ -91,9 +85,6 @@ pub(super) struct Rows {
     temporary_len: usize,
     row_len: usize,
 }
-
-/// Bytes for the operands and the result of a 128-bit helper.
-const WIDE_TEMPORARIES: usize = 48;
 
 impl Rows {
     /// A function that begins; `unroll` divides 64.
@@ -248,142 +239,11 @@ impl Rows {
         self.pure(Pure::Call(helper, arguments.iter().map(|value| Source::Value(*value)).collect()))
     }
 
-    /// A helper's arithmetic on two 128-bit integers: operands and result pass through temporaries.
-    pub(super) fn wide_call(&mut self, helper: u32, operands: [Value; 4]) -> WideResult {
-        if let Some(result) = self.wide_results.get(&(helper, operands)) {
-            return *result;
-        }
-        let place = self.store_temporaries(&operands);
-        let [low, high, wrapped] = [(); 3].map(|()| self.fresh(place));
-        let arguments = vec![Argument::Frame(-48), Argument::Frame(-32), Argument::Frame(-16)];
-        self.push(place, Op::Call { helper, arguments, dst: Some(wrapped) });
-        self.push(place, Op::FrameLoad { dst: low, offset: -48 });
-        self.push(place, Op::FrameLoad { dst: high, offset: -40 });
-        let result = WideResult { low, high, wrapped };
-        self.wide_results.insert((helper, operands), result);
-        result
-    }
-
-    /// The binary64 that a helper makes of a 128-bit integer.
-    pub(super) fn wide_float(&mut self, helper: u32, operand: [Value; 2]) -> Value {
-        if let Some(float) = self.wide_floats.get(&operand) {
-            return *float;
-        }
-        let place = self.store_temporaries(&operand);
-        let float = self.fresh(place);
-        self.push(place, Op::Call { helper, arguments: vec![Argument::Frame(-32)], dst: Some(float) });
-        self.wide_floats.insert(operand, float);
-        float
-    }
-
-    /// Stores a helper's operands from 32 bytes below the frame's end; where that is done.
-    fn store_temporaries(&mut self, operands: &[Value]) -> Place {
-        self.temporary_len = WIDE_TEMPORARIES;
-        let place = operands.iter().map(|operand| self.place(*operand)).max().unwrap_or(Place::Batch);
-        for (index, operand) in (0..).zip(operands) {
-            self.push(place, Op::FrameStore { offset: -32 + 8 * index, src: *operand });
-        }
-        place
-    }
-
     /// Memory that the function itself writes.
     pub(super) fn load_now(&mut self, place: Place, size: Size, base: Value, offset: i16) -> Value {
         let dst = self.fresh(place);
         self.push(place, Op::Load { size, signed: false, dst, base, offset });
         dst
-    }
-
-    // What the context names.
-
-    /// A 32-bit field of the context.
-    pub(super) fn field(&mut self, offset: i16) -> Value {
-        self.load(Size::W, false, self.context, offset)
-    }
-
-    /// Low (`half` 0) or high (1) 64 bits of a parameter slot.
-    pub(super) fn parameter(&mut self, slot: u32, half: i64) -> Value {
-        let parameters = self.field(PARAMETERS);
-        let (base, offset) = self.element(parameters, i64::from(slot) * 16 + half * 8);
-        self.pure_from(Place::Batch, Pure::Load(Size::D, false, base, offset), || format!("parameter {slot}"))
-    }
-
-    /// Address of an element of a column's values in this row, as base and offset.
-    pub(super) fn column_element(&mut self, column: u32, width: u32) -> (Value, i16) {
-        let columns = self.field(COLUMNS);
-        let (base, offset) = self.element(columns, i64::from(column) * i64::from(COLUMN_LEN));
-        let values = self.load(Size::W, false, base, offset);
-        self.row_element(values, width)
-    }
-
-    /// The 64 bits of a column's validity bitmap for this word.
-    pub(super) fn column_validity(&mut self, column: u32) -> Value {
-        self.column_word(column, i64::from(COLUMN_VALIDITY))
-    }
-
-    /// The 64 bits of a boolean column for this word.
-    pub(super) fn column_bits(&mut self, column: u32) -> Value {
-        self.column_word(column, 0)
-    }
-
-    /// This word of the bitmap whose address is `field` bytes into the column's element of the context's array.
-    fn column_word(&mut self, column: u32, field: i64) -> Value {
-        let columns = self.field(COLUMNS);
-        let (base, offset) = self.element(columns, i64::from(column) * i64::from(COLUMN_LEN) + field);
-        let bitmap = self.load(Size::W, false, base, offset);
-        self.bitmap_word(bitmap, 0)
-    }
-
-    /// This word of the scratch bitmap of that index.
-    pub(super) fn scratch_bits(&mut self, index: u32) -> Value {
-        let scratch = self.field(SCRATCH);
-        self.bitmap_word(scratch, i64::from(index) * i64::from(BITMAP_LEN))
-    }
-
-    /// Address of this row's element in an array of `width` bytes each.
-    pub(super) fn row_element(&mut self, array: Value, width: u32) -> (Value, i16) {
-        let bytes = match width {
-            1 => self.row,
-            width => self.binary(AluOp::Lsh, self.row, width.trailing_zeros() as i32),
-        };
-        (self.binary(AluOp::Add, bytes, array), (self.lane * width) as i16)
-    }
-
-    /// Address of this word in a bitmap.
-    pub(super) fn bitmap_element(&mut self, bitmap: Value) -> Value {
-        let bytes = self.binary(AluOp::Rsh, self.word_row, 3);
-        self.binary(AluOp::Add, bytes, bitmap)
-    }
-
-    /// This word of a bitmap that lies `offset` bytes from `bitmap`.
-    pub(super) fn bitmap_word(&mut self, bitmap: Value, offset: i64) -> Value {
-        let address = self.bitmap_element(bitmap);
-        let (base, offset) = self.element(address, offset);
-        self.load(Size::D, false, base, offset)
-    }
-
-    /// Base and offset of what is `bytes` from `base`, near enough for a load.
-    pub(super) fn element(&mut self, base: Value, bytes: i64) -> (Value, i16) {
-        match i16::try_from(bytes) {
-            Ok(offset) => (base, offset),
-            Err(_) => (self.with_constant(AluOp::Add, base, bytes), 0),
-        }
-    }
-
-    /// This row's bit of a word, 0 or 1.
-    pub(super) fn bit(&mut self, word: Value) -> Value {
-        let block = self.binary(AluOp::Rsh, word, self.row);
-        let bit = match self.lane {
-            0 => block,
-            lane => self.binary_in_row(AluOp::Rsh, block, lane as i32),
-        };
-        self.binary_in_row(AluOp::And, bit, 1)
-    }
-
-    /// This row's bit of a word in every bit: 0 or -1.
-    pub(super) fn bit_mask(&mut self, word: Value) -> Value {
-        let block = self.binary(AluOp::Rsh, word, self.row);
-        let top = self.binary_in_row(AluOp::Lsh, block, 63 - self.lane as i32);
-        self.binary(AluOp::Arsh, top, 63)
     }
 
     // The loop.
