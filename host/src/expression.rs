@@ -14,7 +14,7 @@ use datafusion::physical_expr::expressions::{
 };
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use nearside_planner::fragment::{ArithmeticOp, CompareOp, Expr};
+use nearside_planner::fragment::{ArithmeticOp, CompareOp, Expr, decimal_result};
 use nearside_programs::{Scalar, ValueType};
 
 use crate::config::NearsideOptions;
@@ -201,15 +201,23 @@ impl<'a> Translator<'a> {
         Ok(Expr::Cast { expr, to })
     }
 
-    /// `0 - x` is what DataFusion's wrapping negation of an integer gives; not of a float, because of zero's sign.
+    /// `0 - x` is what DataFusion's wrapping negation of an integer gives; of a decimal too, whose type the cast gives back. Not of a float, because of the
+    /// signs of zeros and NaNs.
     fn negative(&mut self, argument: &Arc<dyn PhysicalExpr>) -> Result<Expr, Reason> {
         self.allowed_function("-")?;
         let value_type = self.type_of(argument)?;
-        if !value_type.is_integer() || value_type == ValueType::Date32 {
-            return Err(Reason::Function { function: format!("- of {value_type}") });
-        }
-        let left = Box::new(Expr::Literal(Scalar::Int(value_type, 0)));
-        Ok(Expr::Arithmetic { op: ArithmeticOp::Sub, left, right: self.boxed(argument)?, value_type })
+        let refused = Reason::Function { function: format!("- of {value_type}") };
+        let (zero, difference) = match value_type {
+            ValueType::Decimal128 { precision, scale } => {
+                let zero = Scalar::Decimal { value: 0, precision, scale };
+                (zero, decimal_result(ArithmeticOp::Sub, value_type, value_type).ok_or(refused)?)
+            }
+            _ if value_type.is_integer() && value_type != ValueType::Date32 => (Scalar::Int(value_type, 0), value_type),
+            _ => return Err(refused),
+        };
+        let (left, right) = (Box::new(Expr::Literal(zero)), self.boxed(argument)?);
+        let negated = Expr::Arithmetic { op: ArithmeticOp::Sub, left, right, value_type: difference };
+        Ok(if difference == value_type { negated } else { Expr::Cast { expr: negated.into(), to: value_type } })
     }
 
     fn subquery(&self, subquery: &ScalarSubqueryExpr) -> Result<Expr, Reason> {
