@@ -163,7 +163,7 @@ mod tests {
     fn arguments() {
         let parse = |line: &str| Options::try_parse_from(line.split(' '));
         let options = parse("tpch --scale 0.1 --queries 1,6 --links loopback,1gbit --arms host,auto --runs 2 --bench").unwrap();
-        assert_eq!((options.queries.0, options.runs), (vec![1, 6], 2));
+        assert_eq!((options.queries.0.as_slice(), options.runs), ([1, 6].as_slice(), 2));
         assert_eq!(options.links, [Link::Loopback, Link::Gigabit]);
         assert_eq!(options.arms, [Arm::Host, Arm::Auto]);
         let all = parse("tpch").unwrap();
