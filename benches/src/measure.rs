@@ -67,13 +67,18 @@ impl Reading {
     /// What has been used since an earlier reading.
     pub(crate) fn since(&self, earlier: &Self) -> Cost {
         Cost {
-            seconds: (self.time - earlier.time).as_secs_f64(),
-            host_cpu: (self.host_cpu - earlier.host_cpu).as_secs_f64(),
-            device_cpu: (self.device_cpu - earlier.device_cpu).as_secs_f64(),
+            seconds: seconds(self.time - earlier.time),
+            host_cpu: seconds(self.host_cpu - earlier.host_cpu),
+            device_cpu: seconds(self.device_cpu - earlier.device_cpu),
             sent: self.sent - earlier.sent,
             received: self.received - earlier.received,
         }
     }
+}
+
+/// In whole microseconds: what is below is noise.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e6
 }
 
 impl Cost {

@@ -66,10 +66,16 @@ pub(crate) struct ArmFigures {
     pub arm: Arm,
     /// Medians.
     pub cost: Cost,
+    /// Seconds of each run.
+    pub seconds: Vec<f64>,
     /// Seconds that the received bytes take on the link alone: no object store is faster.
     pub wire_seconds: Option<f64>,
-    #[serde(flatten)]
-    pub sample: Sample,
+    /// Rows of the answer.
+    pub rows: usize,
+    /// Executions on the device.
+    pub executions: u64,
+    /// Why there is no answer, or how it differs from the first arm's.
+    pub problem: Option<String>,
 }
 
 impl Machine {
@@ -100,14 +106,11 @@ impl Record {
 
     /// Arms that gave no answer, or another one than the first arm.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let of_link = |link: &LinkFigures| {
-            let samples = link.queries.iter().flat_map(|query| &query.arms).map(|arm| &arm.sample);
-            let link = link.link;
-            let named = samples.filter_map(move |Sample { query, arm, problem, .. }| {
-                Some(format!("{link}, query {query}, {arm}: {}", problem.as_ref()?))
-            });
-            named.collect::<Vec<_>>()
+        let of_query = |link: Link, query: &QueryFigures| {
+            let named = |arm: &ArmFigures| Some(format!("{link}, query {}, {}: {}", query.query, arm.arm, arm.problem.as_ref()?));
+            query.arms.iter().filter_map(named).collect::<Vec<_>>()
         };
+        let of_link = |link: &LinkFigures| link.queries.iter().flat_map(|query| of_query(link.link, query)).collect::<Vec<_>>();
         self.links.iter().flat_map(of_link).collect()
     }
 
@@ -116,7 +119,7 @@ impl Record {
         fs::create_dir_all(folder)?;
         let name = format!("{}-tpch-sf{}", self.date, self.scale);
         let path = |extension| folder.join(format!("{name}.{extension}"));
-        fs::write(path("json"), serde_json::to_string_pretty(self)?)?;
+        fs::write(path("json"), serde_json::to_string(self)? + "\n")?;
         fs::write(path("txt"), self.to_string())?;
         plot::write(self, &path("svg"))?;
         eprintln!("wrote {} and beside it .txt and .svg", path("json").display());
@@ -135,10 +138,12 @@ impl LinkFigures {
         if is_new {
             self.queries.push(QueryFigures { query: sample.query, arms: Vec::new() });
         }
-        let cost = Cost::median(&sample.runs);
+        let Sample { arm, runs, rows, executions, problem, .. } = sample;
+        let cost = Cost::median(&runs);
         let wire_seconds = self.rate.map(|rate| cost.received as f64 * 8.0 / rate);
+        let seconds = runs.iter().map(|run| run.seconds).collect();
         if let Some(query) = self.queries.last_mut() {
-            query.arms.push(ArmFigures { arm: sample.arm, cost, wire_seconds, sample });
+            query.arms.push(ArmFigures { arm, cost, seconds, wire_seconds, rows, executions, problem });
         }
         is_new
     }
@@ -152,7 +157,7 @@ impl LinkFigures {
 impl QueryFigures {
     /// The figures of an arm that gave the right answer.
     pub(crate) fn arm(&self, arm: Arm) -> Option<&ArmFigures> {
-        self.arms.iter().find(|figures| figures.arm == arm && figures.sample.problem.is_none())
+        self.arms.iter().find(|figures| figures.arm == arm && figures.problem.is_none())
     }
 
     /// The faster of both settings of `pushdown_filters`.

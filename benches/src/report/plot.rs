@@ -53,7 +53,13 @@ fn panel<'a>(record: &Record, link: &LinkFigures, area: &Area<'a>) -> Outcome<'a
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..queries as f64, (least..most).log_scale())?;
     let label = |place: &f64| link.queries.get(*place as usize).map_or_else(String::new, |query| format!("Q{}", query.query));
-    chart.configure_mesh().disable_x_mesh().x_labels(queries + 1).x_label_formatter(&label).draw()?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(queries + 1)
+        .x_label_formatter(&label)
+        .x_label_offset(WIDTH as i32 / (2 * queries.max(1)) as i32)
+        .draw()?;
     for (index, (name, color, figures)) in BARS.into_iter().enumerate() {
         let width = FILLED / BARS.len() as f64;
         let bars = link.queries.iter().enumerate().filter_map(|(place, query)| {
@@ -67,11 +73,11 @@ fn panel<'a>(record: &Record, link: &LinkFigures, area: &Area<'a>) -> Outcome<'a
     chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.8)).draw()
 }
 
-/// Powers of ten around all bars.
+/// Around all bars, with room for the legend.
 fn range(link: &LinkFigures) -> (f64, f64) {
-    let heights =
-        || link.queries.iter().flat_map(|query| BARS.iter().filter_map(|bar| bar.2(query))).map(|arm| arm.cost.seconds * 1e3);
-    let least = heights().fold(f64::INFINITY, f64::min).clamp(1e-3, 1e6);
-    let most = heights().fold(0.0, f64::max).max(least * 2.0);
-    (10f64.powf(least.log10().floor()), 10f64.powf(most.log10().ceil()))
+    let figures = link.queries.iter().flat_map(|query| BARS.iter().filter_map(|bar| bar.2(query)));
+    let heights: Vec<f64> = figures.map(|arm| arm.cost.seconds * 1e3).collect();
+    let least = heights.iter().copied().fold(f64::INFINITY, f64::min).clamp(1e-3, 1e6);
+    let most = heights.iter().copied().fold(least, f64::max);
+    (10f64.powf(least.log10().floor()), most * 8.0)
 }

@@ -14,7 +14,7 @@ struct Column {
 }
 
 /// `group` is said once, over the first of its columns.
-const COLUMNS: [Column; 23] = [
+const TIMES: [Column; 11] = [
     Column { group: "milliseconds", name: "host", figure: |query| ms(query.arm(Arm::Host)), decimals: 1 },
     Column { group: "", name: "pushdown", figure: |query| ms(query.arm(Arm::HostPushdown)), decimals: 1 },
     Column { group: "", name: "wire", figure: |query| wire(query.host()), decimals: 1 },
@@ -24,20 +24,23 @@ const COLUMNS: [Column; 23] = [
     Column { group: "", name: "always", figure: |query| ms(query.arm(Arm::Always)), decimals: 1 },
     Column { group: "times as fast", name: "host/auto", figure: |query| times(query.host(), query.arm(Arm::Auto)), decimals: 2 },
     Column { group: "", name: "native/auto", figure: |query| times(query.native(), query.arm(Arm::Auto)), decimals: 2 },
+    Column { group: "executions", name: "auto", figure: |query| executions(query.arm(Arm::Auto)), decimals: 0 },
+    Column { group: "", name: "always", figure: |query| executions(query.arm(Arm::Always)), decimals: 0 },
+];
+
+const COSTS: [Column; 12] = [
     Column { group: "MB received", name: "host", figure: |query| megabytes(query.host()), decimals: 2 },
     Column { group: "", name: "native", figure: |query| megabytes(query.native()), decimals: 2 },
     Column { group: "", name: "auto", figure: |query| megabytes(query.arm(Arm::Auto)), decimals: 2 },
     Column { group: "", name: "always", figure: |query| megabytes(query.arm(Arm::Always)), decimals: 2 },
-    Column { group: "host CPU ms", name: "host", figure: |query| host_cpu(query.host()), decimals: 0 },
+    Column { group: "host CPU, ms", name: "host", figure: |query| host_cpu(query.host()), decimals: 0 },
     Column { group: "", name: "native", figure: |query| host_cpu(query.native()), decimals: 0 },
     Column { group: "", name: "auto", figure: |query| host_cpu(query.arm(Arm::Auto)), decimals: 0 },
     Column { group: "", name: "always", figure: |query| host_cpu(query.arm(Arm::Always)), decimals: 0 },
-    Column { group: "device CPU ms", name: "host", figure: |query| device_cpu(query.host()), decimals: 0 },
+    Column { group: "device CPU, ms", name: "host", figure: |query| device_cpu(query.host()), decimals: 0 },
     Column { group: "", name: "native", figure: |query| device_cpu(query.native()), decimals: 0 },
     Column { group: "", name: "auto", figure: |query| device_cpu(query.arm(Arm::Auto)), decimals: 0 },
     Column { group: "", name: "always", figure: |query| device_cpu(query.arm(Arm::Always)), decimals: 0 },
-    Column { group: "offloaded", name: "auto", figure: |query| executions(query.arm(Arm::Auto)), decimals: 0 },
-    Column { group: "", name: "always", figure: |query| executions(query.arm(Arm::Always)), decimals: 0 },
 ];
 
 fn ms(arm: Option<&ArmFigures>) -> Option<f64> {
@@ -65,7 +68,7 @@ fn device_cpu(arm: Option<&ArmFigures>) -> Option<f64> {
 }
 
 fn executions(arm: Option<&ArmFigures>) -> Option<f64> {
-    Some(arm?.sample.executions as f64)
+    Some(arm?.executions as f64)
 }
 
 /// The table of one link.
@@ -85,6 +88,13 @@ impl Column {
     fn cell(&self, query: &QueryFigures) -> String {
         (self.figure)(query).map_or_else(|| "-".to_owned(), |figure| format!("{figure:.*}", self.decimals))
     }
+
+    /// Of all queries, where there is one and the figure is not a ratio.
+    fn sum(&self, queries: &[QueryFigures]) -> String {
+        let figures: Option<Vec<f64>> = queries.iter().map(self.figure).collect();
+        let sum = figures.filter(|_| !self.name.contains('/')).map(|figures| figures.iter().sum::<f64>());
+        sum.map_or_else(String::new, |sum| format!("{sum:.*}", self.decimals))
+    }
 }
 
 impl fmt::Display for Table<'_> {
@@ -93,47 +103,43 @@ impl fmt::Display for Table<'_> {
         for (arm, cost) in &self.0.registered {
             writeln!(f, "registering the tables, {arm}: {:.1} ms, {:.2} MB", cost.seconds * 1e3, cost.received as f64 / 1e6)?;
         }
-        self.groups(f)?;
-        write!(f, "{:>5}", "query")?;
-        COLUMNS.iter().try_for_each(|column| write!(f, " {:>1$}", column.name, column.width()))?;
-        writeln!(f)?;
-        for query in &self.0.queries {
-            write!(f, "{:>5}", query.query)?;
-            COLUMNS.iter().try_for_each(|column| write!(f, " {:>1$}", column.cell(query), column.width()))?;
-            writeln!(f)?;
-        }
-        self.sums(f)
+        self.block(&TIMES, f)?;
+        self.block(&COSTS, f)
     }
 }
 
 impl Table<'_> {
-    /// Names of groups, each over the columns up to the next one.
-    fn groups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:5}", "")?;
-        let mut line = String::new();
-        let mut end = 0;
-        for column in &COLUMNS {
-            if !column.group.is_empty() {
-                line.push_str(&" ".repeat(end - line.len()));
-                line.push_str("  ");
-                line.push_str(column.group);
-            }
-            end += column.width() + 1;
+    fn block(&self, columns: &[Column], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        groups(columns, f)?;
+        row("query", columns.iter().map(|column| column.name.to_owned()), columns, f)?;
+        for query in &self.0.queries {
+            row(&query.query.to_string(), columns.iter().map(|column| column.cell(query)), columns, f)?;
         }
-        writeln!(f, "{line}")
+        row("sum", columns.iter().map(|column| column.sum(&self.0.queries)), columns, f)
     }
+}
 
-    /// Under what can be added up.
-    fn sums(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>5}", "sum")?;
-        for column in &COLUMNS {
-            let figures: Option<Vec<f64>> = self.0.queries.iter().map(column.figure).collect();
-            let sum = figures.filter(|_| !column.name.contains('/')).map(|figures| figures.iter().sum::<f64>());
-            let sum = sum.map_or_else(String::new, |sum| format!("{sum:.*}", column.decimals));
-            write!(f, " {sum:>0$}", column.width())?;
-        }
-        writeln!(f)
+fn row(title: &str, cells: impl Iterator<Item = String>, columns: &[Column], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{title:>5}")?;
+    for (cell, column) in cells.zip(columns) {
+        let gap = if column.group.is_empty() { "" } else { " |" };
+        write!(f, "{gap} {cell:>0$}", column.width())?;
     }
+    writeln!(f)
+}
+
+/// Names of groups, each over the columns up to the next one.
+fn groups(columns: &[Column], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut line = format!("{:5}", "");
+    let mut end = line.len();
+    for column in columns {
+        if !column.group.is_empty() {
+            line = format!("{line:end$} | {}", column.group);
+            end += 2;
+        }
+        end += column.width() + 1;
+    }
+    writeln!(f, "{line}")
 }
 
 impl fmt::Display for Record {
