@@ -7,8 +7,8 @@ use nearside_planner::{Capabilities, Fragment, compile};
 const FRAGMENTS: [&str; 5] = [
     "scan (k: i64 null, s: utf8 null) | filter k >= 100 | filter s like '%7' | emit k, s",
     "scan (k: i64 null, d: decimal(15,2) null, s: utf8 null) | group by s | aggregate n: count(*), t: sum(d), m: min(s), x: max(k)",
-    "scan (k: i64 null, d: decimal(15,2) null) | filter d > 1.00 | emit v: d * d, w: k + 1",
-    "scan (k: i64 null, f: f64 null) | filter f >= 2.5e0 or k is null | aggregate n: count(f), a: max(f)",
+    "scan (k: i64 null, d: decimal(15,2) null) | filter d > 1.00d(15,2) | emit v: d * d, w: k + 1",
+    "scan (k: i64 null, f: f64 null) | filter f >= 2.5 or k is null | aggregate n: count(f), a: max(f)",
     "scan (s: utf8 null, k: i64 null) | filter s in ('a', 'b') and k < 7 | emit s",
 ];
 
