@@ -38,6 +38,7 @@ mod expression;
 mod extract;
 mod fallback;
 mod fallback_exec;
+mod footers;
 mod health;
 pub mod location;
 mod metrics;

@@ -68,6 +68,9 @@ pub(crate) struct OffloadMetrics {
     pub push_backs: Count,
     /// Rows that the host computed instead.
     pub fallback_rows: Count,
+    rows_in: Count,
+    /// Of [`Self::rows_in`], those of the execution that runs now.
+    rows_ahead: u64,
     counts: Vec<(Count, OfMorsel)>,
     returned_bytes: Count,
     returned_rows: Count,
@@ -77,12 +80,11 @@ pub(crate) struct OffloadMetrics {
 }
 
 /// Counts by morsel, by the name `EXPLAIN ANALYZE` gives them.
-const COUNTS: [(&str, OfMorsel); 9] = [
+const COUNTS: [(&str, OfMorsel); 8] = [
     ("bytes_eligible", |morsel| morsel.bytes_eligible),
     ("bytes_pruned", |morsel| morsel.bytes_pruned),
     ("bytes_read", |morsel| morsel.bytes_read),
     ("bytes_decoded", |morsel| morsel.bytes_decoded),
-    ("rows_in", |morsel| morsel.rows),
     ("rows_considered", |morsel| morsel.rows_considered),
     ("rows_selected", |morsel| morsel.rows_selected),
     ("fuel", |morsel| morsel.fuel),
@@ -105,6 +107,8 @@ impl OffloadMetrics {
             baseline: BaselineMetrics::new(metrics, partition),
             push_backs: counter("push_backs"),
             fallback_rows: counter("fallback_rows"),
+            rows_in: counter("rows_in"),
+            rows_ahead: 0,
             counts: COUNTS.iter().map(|(name, of)| (counter(name), *of)).collect(),
             returned_bytes: counter("bytes_returned"),
             returned_rows: counter("rows_returned"),
@@ -114,7 +118,15 @@ impl OffloadMetrics {
         }
     }
 
-    pub(crate) fn add(&self, ledger: &Ledger) {
+    /// Rows of morsels that are done, before the ledger says so: for who watches.
+    pub(crate) fn advance(&mut self, rows: u64) {
+        self.rows_ahead += rows;
+        self.rows_in.add(size(rows));
+    }
+
+    pub(crate) fn add(&mut self, ledger: &Ledger) {
+        let rows: u64 = ledger.work.morsels.iter().map(|morsel| morsel.rows).sum();
+        self.rows_in.add(size(rows.saturating_sub(std::mem::take(&mut self.rows_ahead))));
         for (count, of) in &self.counts {
             count.add(size(ledger.work.morsels.iter().map(of).sum()));
         }

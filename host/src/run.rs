@@ -23,6 +23,7 @@ use crate::conform::conform;
 use crate::delivery::Delivery;
 use crate::experience::{FragmentKey, Outcome};
 use crate::fallback::{files, remaining_plan, scan_config, without_dynamic_filters};
+use crate::footers::known_rows;
 use crate::metrics::{OffloadMetrics, SharedAccount};
 use crate::offload::Offload;
 use crate::program::Program;
@@ -190,6 +191,8 @@ impl Run {
         match event {
             Event::Batch { morsels, batch } => self.delivery.batch(morsels, conform(&batch, &self.schema())?),
             Event::MorselsDone(morsels) => {
+                let files = files(&self.plan, self.partition).unwrap_or_default();
+                self.metrics.advance(known_rows(&morsels, files, &self.context));
                 self.ready.extend(self.delivery.complete(morsels)?);
                 Ok(())
             }

@@ -1,7 +1,14 @@
 //! The `nearside` command, as people type it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process::PATIENCE;
 
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +48,27 @@ pub fn nearside<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Comman
 /// Runs `nearside …` to its end.
 ///
 /// # Panics
-/// If there is no such binary.
+/// If there is no such binary, or it hangs.
 pub fn run<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Outcome {
-    nearside(arguments).output().expect("nearside runs").into()
+    finish(nearside(arguments).spawn().expect("nearside runs"))
+}
+
+/// Waits for the end of a command that runs.
+///
+/// # Panics
+/// If it never ends, after it was killed.
+pub fn finish(child: Child) -> Outcome {
+    let id = Pid::from_raw(child.id().cast_signed());
+    let (send, ended) = mpsc::channel();
+    // Its output is read all the while, or it would wait for us.
+    thread::spawn(move || send.send(child.wait_with_output()));
+    match ended.recv_timeout(PATIENCE) {
+        Ok(output) => output.expect("an exit status").into(),
+        Err(_) => {
+            let _ = kill(id, Signal::SIGKILL);
+            panic!("a command hangs");
+        }
+    }
 }
 
 /// A binary of the workspace, beside the running test's own folder: a workspace's tests build them all.

@@ -7,9 +7,13 @@
 mod command;
 mod daemon;
 mod process;
+mod s3;
 mod tables;
+mod terminal;
 
-pub use command::{Outcome, binary, nearside, run, target_folder};
+pub use command::{Outcome, binary, finish, nearside, run, target_folder};
 pub use daemon::Daemon;
 pub use process::{Process, wait_until};
+pub use s3::S3;
 pub use tables::Tables;
+pub use terminal::{Streams, Terminal};

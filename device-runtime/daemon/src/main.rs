@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What is logged unless `RUST_LOG` says otherwise: our own words. Cranelift's, at the same level, are whole programs.
+/// What is logged unless `RUST_LOG` says otherwise: our own words.
 const LOGS: &str = "warn,nearsided=info,nearside_protocol=info,nearside_device=info";
 
 /// Exit code for arguments that cannot work.
@@ -24,7 +24,9 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     nearside_device::hush_expected_panics();
     let config = Config::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| LOGS.to_owned());
+    // A compiler that logs whole functions at INFO must be asked for by name.
+    let filter = EnvFilter::new(format!("cranelift_jit=warn,cranelift_codegen=warn,{wanted}"));
     let colors = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors).init();
     let error = match run(config) {

@@ -10,6 +10,7 @@ use nearside::{OffloadExec, Reason};
 use nearside_programs::Object;
 
 use super::failure::Failure;
+use super::output::NewFile;
 use super::session::{self, SessionArguments};
 
 /// Compiles what a device could take of a query.
@@ -92,7 +93,7 @@ impl Found {
 }
 
 fn write(path: &Path, object: &Object) -> Result<(), Failure> {
-    fs::write(path, object.write()).map_err(|error| Failure::usage(format!("-o {}: {error}", path.display())))?;
+    NewFile::create("-o", path)?.write(&object.write())?;
     eprintln!("{}: {} instruction slots", path.display(), object.code.len());
     Ok(())
 }

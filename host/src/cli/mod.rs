@@ -5,9 +5,12 @@
 mod compile;
 mod demo;
 mod failure;
+mod files;
+mod output;
 mod print;
 mod progress;
 mod query;
+mod scans;
 mod session;
 mod shell;
 mod sql;
@@ -16,6 +19,7 @@ mod tpch;
 mod units;
 mod wire;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -49,15 +53,19 @@ enum Command {
 /// Does what the command line says.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")))
-        .with_writer(std::io::stderr)
-        .init();
+    let colors = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).with_ansi(colors).init();
     let result = tokio::runtime::Runtime::new().map_err(Failure::query).and_then(|runtime| runtime.block_on(dispatch(arguments)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// `RUST_LOG`, warnings otherwise. A compiler that logs whole functions at INFO must be asked for by name.
+fn log_filter() -> EnvFilter {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
+    EnvFilter::new(format!("cranelift_jit=warn,cranelift_codegen=warn,{wanted}"))
 }
 
 async fn dispatch(arguments: Arguments) -> Result<(), Failure> {

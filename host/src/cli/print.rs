@@ -4,6 +4,7 @@ use std::io::Write;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_schema;
 
 use super::failure::Failure;
@@ -23,6 +24,7 @@ pub(crate) enum Format {
 /// Writes a whole result.
 pub(crate) fn print(out: &mut dyn Write, format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(), Failure> {
     match format {
+        Format::Table if is_explanation(schema) => print_explanation(out, batches)?,
         Format::Table => {
             let table = pretty_format_batches_with_schema(schema.clone(), batches).map_err(Failure::query)?;
             writeln!(out, "{table}")?;
@@ -31,6 +33,25 @@ pub(crate) fn print(out: &mut dyn Write, format: Format, schema: &SchemaRef, bat
         Format::Json => print_json(out, batches)?,
     }
     Ok(out.flush()?)
+}
+
+/// Whether rows are plans, as `EXPLAIN` gives them.
+fn is_explanation(schema: &SchemaRef) -> bool {
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names == ["plan_type", "plan"]
+}
+
+/// Plans as they are: their lines are longer than any table.
+fn print_explanation(out: &mut dyn Write, batches: &[RecordBatch]) -> Result<(), Failure> {
+    let options = FormatOptions::default();
+    for batch in batches {
+        let kinds = ArrayFormatter::try_new(batch.column(0), &options).map_err(Failure::query)?;
+        let plans = ArrayFormatter::try_new(batch.column(1), &options).map_err(Failure::query)?;
+        for row in 0..batch.num_rows() {
+            writeln!(out, "── {}\n{}", kinds.value(row), plans.value(row).to_string().trim_end())?;
+        }
+    }
+    Ok(())
 }
 
 fn print_csv(out: &mut dyn Write, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(), Failure> {

@@ -1,17 +1,24 @@
 //! One text of SQL, statement by statement.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParser, Statement};
+use nearside::Reason;
+use nearside_device::DeviceError;
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
+use super::files;
 use super::progress::Progress;
+use super::scans;
 
 /// A statement's result.
 pub(crate) struct Answer {
@@ -30,6 +37,23 @@ impl Answer {
     pub(crate) fn row_count(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
+
+    /// Says on standard error what went wrong on devices, which costs time and not the answer.
+    pub(crate) fn note_failures(&self) {
+        let push_backs = nearside::account(&self.plan).push_backs;
+        let failures: BTreeSet<_> = push_backs.iter().filter(|reason| is_failure(reason)).map(Reason::to_string).collect();
+        for failure in failures {
+            eprintln!("note: {failure}; the host did the rest");
+        }
+    }
+}
+
+/// Whether something is broken; being busy, or a result that is better computed here, is not.
+fn is_failure(reason: &Reason) -> bool {
+    match reason {
+        Reason::Device(error) => !matches!(error, DeviceError::Busy { .. } | DeviceError::Unselective { .. }),
+        other => matches!(other, Reason::BadDevice(_) | Reason::Quarantined { .. }),
+    }
 }
 
 /// The statements of a text.
@@ -40,12 +64,11 @@ pub(crate) fn parse(sql: &str) -> Result<VecDeque<Statement>, Failure> {
 /// Plans and runs one statement.
 pub(crate) async fn run(context: &SessionContext, statement: Statement) -> Result<Answer, Failure> {
     let start = Instant::now();
-    let plan = context.state().statement_to_plan(statement).await?;
-    let frame = context.execute_logical_plan(plan).await?;
+    let frame = planned(context, statement).await?;
     let task = Arc::new(frame.task_ctx());
     let plan = frame.create_physical_plan().await?;
     let progress = Progress::watch(&plan);
-    let batches = collect(Arc::clone(&plan), task).await?;
+    let batches = collect(Arc::clone(&plan), task).await.map_err(|error| scans::blame(&plan, &error))?;
     drop(progress);
     Ok(Answer { schema: plan.schema(), batches, plan, elapsed: start.elapsed() })
 }
@@ -56,5 +79,48 @@ pub(crate) async fn run_one(context: &SessionContext, sql: &str) -> Result<Answe
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => run(context, statement).await,
         _ => Err(Failure::usage("exactly one statement is wanted here")),
+    }
+}
+
+/// The plan of a statement; one that only changes the session has done so.
+async fn planned(context: &SessionContext, statement: Statement) -> Result<DataFrame, Failure> {
+    let locations = match &statement {
+        Statement::CreateExternalTable(create) => create.locations.clone(),
+        _ => Vec::new(),
+    };
+    let planned = async {
+        let plan = context.state().statement_to_plan(statement).await?;
+        context.execute_logical_plan(plan).await
+    };
+    match planned.await {
+        Ok(frame) => Ok(frame),
+        Err(error) => Err(explained(context, locations, error).await),
+    }
+}
+
+/// The failure of a statement that could not be planned: with the file that is to blame, or the tables that there are.
+async fn explained(context: &SessionContext, locations: Vec<String>, error: DataFusionError) -> Failure {
+    for location in locations {
+        if let Ok(url) = ListingTableUrl::parse(&location) {
+            return files::explained(&context.state(), &url, Some(error)).await.into();
+        }
+    }
+    let message = failure::message(&error);
+    match message.strip_prefix("table 'datafusion.public.").and_then(|rest| rest.strip_suffix("' not found")) {
+        Some(table) => Failure::query(no_such_table(context, table)),
+        None => Failure::Query(message),
+    }
+}
+
+fn no_such_table(context: &SessionContext, table: &str) -> String {
+    let schema = context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
+    let mut tables = schema.map(|schema| schema.table_names()).unwrap_or_default();
+    tables.sort();
+    if let Some(other) = tables.iter().find(|other| other.eq_ignore_ascii_case(table)) {
+        return format!("there is no table {table}; there is \"{other}\", whose name must be quoted");
+    }
+    match tables.is_empty() {
+        true => format!("there is no table {table}, nor any other: give --data, or name a file, FROM 'orders.parquet'"),
+        false => format!("there is no table {table}; there are {}", tables.join(", ")),
     }
 }

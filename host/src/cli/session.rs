@@ -6,14 +6,16 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
 use nearside::location::DeviceUrl;
 use nearside::{NearsideOptions, Offload};
-use object_store::ObjectStore;
+use object_store::path::Path as ObjectPath;
+use object_store::{ListResult, ObjectStore};
 use url::Url;
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
+use super::files;
 use super::stores::Stores;
 use super::wire::Wire;
 
@@ -55,11 +57,14 @@ pub(crate) async fn open(arguments: &SessionArguments) -> Result<Session, Failur
         Some(data) => Some(base_url(data)?),
         None => only_device(&arguments.devices)?,
     };
-    let runtime = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default())).build_arc()?;
+    // Files are listed for each query: what was added or replaced meanwhile is seen, and not only by the next session.
+    let runtime =
+        RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default())).with_object_list_cache_limit(0);
+    let runtime = runtime.build_arc()?;
     let context = SessionContext::new_with_config_rt(SessionConfig::new().with_information_schema(true), runtime);
     let devices = location_map(&arguments.devices, data.as_ref())?;
     let wire = Wire::new(daemons(&arguments.devices, data.as_ref()))?;
-    let context = nearside::extend_with(context, wire.devices())?.enable_url_table();
+    let context = files::enable_url_tables(nearside::extend_with(context, wire.devices())?);
     configure(&context, &devices, arguments.offload);
     if let Some(data) = data {
         register_tables(&context, &data).await?;
@@ -135,43 +140,109 @@ async fn register_tables(context: &SessionContext, data: &Url) -> Result<(), Fai
     if tables.is_empty() {
         return Err(Failure::usage(format!("--data {data}: no Parquet file there, nor a folder with one")));
     }
+    let state = context.state();
     for (name, url) in tables {
-        context.register_parquet(TableReference::bare(name), url, ParquetReadOptions::default()).await?;
+        let table = files::parquet_table(&state, &ListingTableUrl::try_new(url, None)?).await?;
+        context.register_table(TableReference::bare(name), Arc::new(table))?;
     }
     Ok(())
 }
 
 /// Names and URLs of the tables at a URL, by name.
-async fn find_tables(context: &SessionContext, data: &Url) -> Result<Vec<(String, String)>, Failure> {
-    let listing = ListingTableUrl::parse(data)?;
-    let store = context.runtime_env().object_store(&listing)?;
-    let below = |path: &object_store::path::Path| format!("{}{path}", listing.object_store().as_str());
-    if let Some(name) = data.path().rsplit('/').next().and_then(table_name) {
-        return Ok(vec![(name.to_owned(), data.to_string())]);
+async fn find_tables(context: &SessionContext, data: &Url) -> Result<Vec<(String, Url)>, Failure> {
+    if let Some(name) = file_name(data).as_deref().and_then(table_name) {
+        return Ok(vec![(name.to_owned(), data.clone())]);
     }
-    let unreachable = |error: object_store::Error| Failure::usage(format!("--data {data}: {error}"));
-    let found = store.list_with_delimiter(Some(listing.prefix())).await.map_err(unreachable)?;
-    let files = found.objects.iter().filter(|object| object.size > 0).map(|object| &object.location);
-    let mut tables: Vec<_> = files.filter_map(|path| Some((table_name(path.filename()?)?.to_owned(), below(path)))).collect();
+    let listing = ListingTableUrl::try_new(data.clone(), None)?;
+    let store = context.runtime_env().object_store(&listing)?;
+    let failed = |error: object_store::Error| Failure::query(failed_to_list(data, &error));
+    let found = store.list_with_delimiter(Some(listing.prefix())).await.map_err(failed)?;
+    if let Some(name) = file_name(data).filter(|_| is_partitioned(&found)) {
+        return Ok(vec![(name, data.clone())]);
+    }
+    let mut tables = Vec::new();
+    for file in &found.objects {
+        match file.location.filename().and_then(table_name) {
+            Some(_) if file.size == 0 => eprintln!("warning: {} is empty (0 bytes) and left out", file.location),
+            Some(name) => tables.push((name.to_owned(), below(data, &file.location, None))),
+            None => {}
+        }
+    }
     for folder in &found.common_prefixes {
-        if let (Some(name), true) = (folder.filename(), has_parquet(&store, folder).await.map_err(unreachable)?) {
-            tables.push((name.to_owned(), format!("{}/", below(folder))));
+        if let (Some(name), true) = (folder.filename(), has_parquet(&store, folder).await.map_err(failed)?) {
+            // Some writers make a folder `orders.parquet`.
+            tables.push((table_name(name).unwrap_or(name).to_owned(), below(data, folder, Some(""))));
         }
     }
     tables.sort();
     Ok(tables)
 }
 
+fn failed_to_list(data: &Url, error: &object_store::Error) -> String {
+    failure::unreachable(error).unwrap_or_else(|| format!("--data {data}: {error}"))
+}
+
+/// A folder of folders like `year=2026`, and nothing else: one table.
+fn is_partitioned(folder: &ListResult) -> bool {
+    let mut names = folder.common_prefixes.iter().map(|folder| folder.filename().unwrap_or_default());
+    folder.objects.is_empty() && names.len() > 0 && names.all(|name| name.contains('='))
+}
+
+/// The URL of what the data's store knows by a path; names may have any character.
+fn below<'a>(data: &Url, path: &'a ObjectPath, end: Option<&'a str>) -> Url {
+    let mut url = data.clone();
+    let names = path.as_ref().split('/').chain(end);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.clear().extend(names);
+    }
+    url
+}
+
+/// The last name in a URL's path, as it is spelled on disk.
+fn file_name(url: &Url) -> Option<String> {
+    let path = ObjectPath::from_url_path(url.path()).ok()?;
+    path.filename().map(str::to_owned)
+}
+
 fn table_name(file: &str) -> Option<&str> {
     file.strip_suffix(".parquet").filter(|name| !name.is_empty())
 }
 
-async fn has_parquet(store: &Arc<dyn ObjectStore>, folder: &object_store::path::Path) -> Result<bool, object_store::Error> {
+async fn has_parquet(store: &Arc<dyn ObjectStore>, folder: &ObjectPath) -> Result<bool, object_store::Error> {
     let mut files = store.list(Some(folder));
     while let Some(file) = files.try_next().await? {
-        if file.location.filename().is_some_and(|name| table_name(name).is_some()) {
+        if file.size > 0 && file.location.filename().is_some_and(|name| table_name(name).is_some()) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path that a store lists comes back from its URL as it was, whatever is in it.
+    #[test]
+    fn names_survive_their_urls() {
+        let data = Url::parse("file:///data/").unwrap();
+        for name in ["a b.parquet", "it's \"x\".parquet", "50%.parquet", "a%20b.parquet", "q?x#y.parquet", "ä[1]*.parquet"] {
+            let path = ObjectPath::parse(format!("data/{name}")).unwrap();
+            let url = below(&data, &path, None);
+            assert_eq!(ListingTableUrl::try_new(url.clone(), None).unwrap().prefix(), &path, "{url}");
+            assert_eq!(file_name(&url).as_deref(), Some(name));
+        }
+    }
+
+    /// Only folders with a `=` make a partitioned table of their parent.
+    #[test]
+    fn partitioned_folders() {
+        let folder = |folders: &[&str]| ListResult {
+            common_prefixes: folders.iter().map(|name| ObjectPath::from(*name)).collect(),
+            objects: Vec::new(),
+        };
+        assert!(is_partitioned(&folder(&["t/year=1", "t/year=2"])));
+        assert!(!is_partitioned(&folder(&["t/year=1", "t/u"])));
+        assert!(!is_partitioned(&folder(&[])));
+    }
 }

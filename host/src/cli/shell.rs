@@ -19,6 +19,9 @@ const HELP: &str = "\\d         tables
 \\q         end (or Ctrl-D)
 Anything else is SQL and ends with a semicolon. EXPLAIN shows what is offloaded; SET nearside.offload = 'always' offloads whatever can be.";
 
+const TABLES: &str =
+    "SELECT table_name FROM information_schema.tables WHERE table_schema <> 'information_schema' ORDER BY table_name;";
+
 /// Reads and runs until the end of input.
 pub(crate) async fn run(session: &Session, format: Format) -> Result<(), Failure> {
     let mut editor = DefaultEditor::new().map_err(Failure::query)?;
@@ -69,7 +72,7 @@ impl Shell<'_> {
     async fn command(&mut self, line: &str) -> bool {
         match line.split_once(char::is_whitespace).map_or((line, ""), |(command, rest)| (command, rest.trim())) {
             ("\\q", _) => return false,
-            ("\\d", "") => self.sql("SHOW TABLES;").await,
+            ("\\d", "") => self.sql(TABLES).await,
             ("\\d", table) => self.sql(&format!("DESCRIBE {};", table.trim_end_matches(';'))).await,
             ("\\timing", _) => {
                 self.timing = !self.timing;
@@ -99,6 +102,7 @@ impl Shell<'_> {
             if !answer.schema.fields().is_empty() {
                 print::print(&mut io::stdout().lock(), self.format, &answer.schema, &answer.batches)?;
             }
+            answer.note_failures();
             if self.timing {
                 let moved = match self.session.wire.is_empty() {
                     true => String::new(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use datafusion::prelude::SessionContext;
 
 use super::failure::Failure;
+use super::output::NewFile;
 use super::print::{self, Format};
 use super::session::{self, SessionArguments};
 use super::{query, shell};
@@ -17,7 +18,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     session: SessionArguments,
     /// SQL to run; several statements are separated by semicolons.
-    #[arg(short, value_name = "SQL", conflicts_with = "file")]
+    #[arg(short, value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
     command: Option<String>,
     /// File with SQL to run; `-` is standard input.
     #[arg(short, value_name = "FILE")]
@@ -59,15 +60,16 @@ fn text(arguments: &Arguments) -> Result<Option<String>, Failure> {
 }
 
 async fn run_text(context: &SessionContext, text: &str, arguments: &Arguments) -> Result<(), Failure> {
+    let ledger = arguments.ledger.as_deref().map(|path| NewFile::create("--ledger", path)).transpose()?;
     for statement in query::parse(text)? {
         let answer = query::run(context, statement).await?;
         // `SET`, `CREATE` and the like have nothing to show.
         if !answer.schema.fields().is_empty() {
             print::print(&mut io::stdout().lock(), arguments.format, &answer.schema, &answer.batches)?;
         }
-        if let Some(path) = &arguments.ledger {
-            let ledger = serde_json::to_string_pretty(&nearside::account(&answer.plan).ledger).map_err(Failure::query)?;
-            fs::write(path, ledger).map_err(|error| Failure::usage(format!("--ledger {}: {error}", path.display())))?;
+        answer.note_failures();
+        if let Some(file) = &ledger {
+            file.write(&serde_json::to_vec_pretty(&nearside::account(&answer.plan).ledger).map_err(Failure::query)?)?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use nearside::tpch;
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::output::NewFile;
 use super::session::{self, Session, SessionArguments};
 use super::units::bytes;
 use super::{progress, query};
@@ -118,6 +119,7 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
     }
     let plain = SessionArguments { offload: nearside::Offload::Never, ..arguments.session.clone() };
     let plain = if arguments.verify { Some(session::open(&plain).await?.context) } else { None };
+    let json = arguments.json.as_deref().map(|path| NewFile::create("--json", path)).transpose()?;
     let mut all = Vec::new();
     let mut out = io::stdout().lock();
     writeln!(
@@ -130,9 +132,8 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
         print_row(&mut out, &figures)?;
         all.push(figures);
     }
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&all).map_err(Failure::query)?;
-        std::fs::write(path, text).map_err(|error| Failure::usage(format!("--json {}: {error}", path.display())))?;
+    if let Some(file) = &json {
+        file.write(&serde_json::to_vec_pretty(&all).map_err(Failure::query)?)?;
     }
     let different: Vec<_> =
         all.iter().filter(|figures| figures.verified == Some(false)).map(|figures| figures.query.to_string()).collect();
@@ -144,13 +145,11 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
 }
 
 async fn run_query(session: &Session, plain: Option<&SessionContext>, number: u8) -> Result<Figures, Failure> {
-    let named = |failure| match failure {
-        Failure::Query(message) => Failure::Query(format!("query {number}: {message}")),
-        other => other,
-    };
+    let named = |failure: Failure| failure.of(format!("query {number}"));
     let before = session.wire.bytes();
     let answer = query::run_one(&session.context, tpch::query(number)).await.map_err(named)?;
     let bytes_socket = session.wire.bytes() - before;
+    answer.note_failures();
     let verified = match plain {
         Some(plain) => {
             let expected = query::run_one(plain, tpch::query(number)).await.map_err(named)?;

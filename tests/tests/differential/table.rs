@@ -21,7 +21,8 @@ const PAGE: usize = 8;
 pub(crate) fn write(path: &Path, columns: &[Column], rows: &[Vec<Scalar>], seed: u64) {
     let arrays: Vec<ArrayRef> = (0..columns.len()).map(|index| array(columns, rows, index, seed)).collect();
     let fields = columns.iter().zip(&arrays);
-    let fields: Vec<_> = fields.map(|(column, array)| Field::new(&column.name, array.data_type().clone(), column.nullable)).collect();
+    let fields: Vec<_> =
+        fields.map(|(column, array)| Field::new(&column.name, array.data_type().clone(), column.nullable)).collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns of one length");
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(ROW_GROUP))
@@ -42,7 +43,11 @@ fn array(columns: &[Column], rows: &[Vec<Scalar>], index: usize, seed: u64) -> A
     let cells = rows.iter().map(|row| scalar_value(&row[index]));
     // With a NULL that is cut off: no rows have a type, too.
     let array = ScalarValue::iter_to_array(cells.chain([null])).expect("cells of one type").slice(0, rows.len());
-    if value_type == ValueType::Utf8 { cast(&array, &layout(seed.wrapping_add(index as u64))).expect("a layout of text") } else { array }
+    if value_type == ValueType::Utf8 {
+        cast(&array, &layout(seed.wrapping_add(index as u64))).expect("a layout of text")
+    } else {
+        array
+    }
 }
 
 fn layout(choice: u64) -> DataType {
@@ -101,10 +106,13 @@ pub(crate) fn scalar_value(scalar: &Scalar) -> ScalarValue {
     }
 }
 
-/// A value as the answers have it: a float by its bits, unless it is a sum whose last digits nobody promises.
+/// A value as the answers have it, text of all that is not a float; a sum of floats has last digits that nobody promises.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub(crate) enum Cell {
     Exact(String),
+    /// Bits.
+    Float32(u32),
+    Float64(u64),
     About(f64),
 }
 
@@ -118,9 +126,9 @@ impl Cell {
             Scalar::Null(_) => Self::Exact("NULL".into()),
             Scalar::Bool(truth) => Self::Exact(truth.to_string()),
             Scalar::Int(_, value) => Self::Exact(value.to_string()),
-            Scalar::Float32(bits) => Self::Exact(format!("f32 {bits:08x}")),
+            Scalar::Float32(bits) => Self::Float32(*bits),
             Scalar::Float64(bits) if about => Self::About(f64::from_bits(*bits)),
-            Scalar::Float64(bits) => Self::Exact(format!("f64 {bits:016x}")),
+            Scalar::Float64(bits) => Self::Float64(*bits),
             Scalar::Decimal { value, scale, .. } => Self::Exact(format!("{value}e{}", -i16::from(*scale))),
             Scalar::Utf8(text) => Self::Exact(format!("{text:?}")),
         }
@@ -131,9 +139,9 @@ impl Cell {
         match value {
             ScalarValue::Dictionary(_, value) => Self::of_value(value, about),
             value if value.is_null() => Self::Exact("NULL".into()),
-            ScalarValue::Float32(Some(number)) => Self::Exact(format!("f32 {:08x}", number.to_bits())),
+            ScalarValue::Float32(Some(number)) => Self::Float32(number.to_bits()),
             ScalarValue::Float64(Some(number)) if about => Self::About(*number),
-            ScalarValue::Float64(Some(number)) => Self::Exact(format!("f64 {:016x}", number.to_bits())),
+            ScalarValue::Float64(Some(number)) => Self::Float64(number.to_bits()),
             ScalarValue::Decimal128(Some(value), _, scale) => Self::Exact(format!("{value}e{}", -i16::from(*scale))),
             ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => {
                 Self::Exact(format!("{text:?}"))
@@ -143,11 +151,22 @@ impl Cell {
         }
     }
 
+    /// With one NaN for all.
+    pub(crate) fn canonical(&self) -> Self {
+        match self {
+            Self::Float32(bits) if f32::from_bits(*bits).is_nan() => Self::Float32(f32::NAN.to_bits()),
+            Self::Float64(bits) if f64::from_bits(*bits).is_nan() => Self::Float64(f64::NAN.to_bits()),
+            other => other.clone(),
+        }
+    }
+
     /// Whether this is the same answer.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::About(left), Self::About(right)) => {
-                left == right || (left.is_nan() && right.is_nan()) || (left - right).abs() <= RELATIVE * left.abs().max(right.abs())
+                left == right
+                    || (left.is_nan() && right.is_nan())
+                    || (left - right).abs() <= RELATIVE * left.abs().max(right.abs())
             }
             (left, right) => left == right,
         }

@@ -1,0 +1,134 @@
+//! Tables from files: those of `--data`, and those that a query names by path or URL. What cannot be read is named, with the reason and the way out.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{DynamicFileCatalog, Session, TableProvider, UrlTableFactory};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
+use datafusion::datasource::dynamic_file::DynamicListTableFactory;
+use datafusion::datasource::file_format::options::ReadOptions;
+use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::execution::SessionState;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::failure::{message, unreachable};
+
+/// Most footers that are read to find the file that is to blame.
+const SUSPECTS_MAX: usize = 10_000;
+
+/// A Parquet file, or a folder of Parquet files, with the partition columns of folders like `year=2026`.
+pub(crate) async fn parquet_table(state: &SessionState, url: &ListingTableUrl) -> Result<ListingTable> {
+    let made = async {
+        let options = ParquetReadOptions::default().to_listing_options(state.config(), state.default_table_options());
+        let config = ListingTableConfig::new(url.clone()).with_listing_options(options);
+        let config = if url.is_collection() { config.infer_partitions_from_path(state).await? } else { config };
+        ListingTable::try_new(config.infer_schema(state).await?)
+    };
+    match made.await {
+        Ok(table) if !table.schema().fields().is_empty() => Ok(table),
+        made => Err(explained(state, url, made.err()).await),
+    }
+}
+
+/// The context, with tables named by path or URL: `SELECT … FROM 'orders.parquet'`.
+pub(crate) fn enable_url_tables(context: SessionContext) -> SessionContext {
+    let factory = Arc::new(UrlTables(DynamicListTableFactory::default()));
+    let tables = Arc::clone(context.state_ref().read().catalog_list());
+    let tables = DynamicFileCatalog::new(tables, Arc::clone(&factory) as Arc<dyn UrlTableFactory>);
+    let context: SessionContext = context.into_state_builder().with_catalog_list(Arc::new(tables)).build().into();
+    factory.0.session_store().with_state(context.state_weak_ref());
+    context
+}
+
+/// DataFusion's own, except that a name that can only be a file's is never "no such table".
+#[derive(Debug)]
+struct UrlTables(DynamicListTableFactory);
+
+#[async_trait]
+impl UrlTableFactory for UrlTables {
+    async fn try_new(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let made = self.0.try_new(name).await;
+        let usable = |table: &Arc<dyn TableProvider>| !table.schema().fields().is_empty();
+        match made {
+            Ok(Some(table)) if usable(&table) => Ok(Some(table)),
+            Ok(_) if !names_a_file(name) => Ok(None),
+            made => {
+                let state = self.state().ok_or_else(|| plan_datafusion_err!("the session has ended"))?;
+                Err(explained(&state, &ListingTableUrl::parse(name)?, made.err()).await)
+            }
+        }
+    }
+}
+
+impl UrlTables {
+    fn state(&self) -> Option<SessionState> {
+        let session = self.0.session_store().get_session().upgrade()?;
+        session.read().as_any().downcast_ref::<SessionState>().cloned()
+    }
+}
+
+fn names_a_file(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".parquet")
+}
+
+/// Why there is no table at a URL. The error that it could not be made for, if there is one, stands unless a better one is found.
+pub(crate) async fn explained(state: &dyn Session, url: &ListingTableUrl, error: Option<DataFusionError>) -> DataFusionError {
+    let found = match state.runtime_env().object_store(url) {
+        Ok(store) => suspect(state, &store, url).await,
+        Err(error) => Some(message(&error)),
+    };
+    match (found, error) {
+        (Some(reason), _) => DataFusionError::Plan(reason),
+        (None, Some(error)) => DataFusionError::Plan(format!("{}: {}", shown(url), message(&error))),
+        (None, None) if url.is_collection() => DataFusionError::Plan(format!("{}: no Parquet file there", shown(url))),
+        (None, None) => DataFusionError::Plan(format!("{}: no such file", shown(url))),
+    }
+}
+
+/// The first thing at a URL that is wrong.
+async fn suspect(state: &dyn Session, store: &Arc<dyn ObjectStore>, url: &ListingTableUrl) -> Option<String> {
+    let files = async { url.list_all_files(state, store.as_ref(), ".parquet").await?.take(SUSPECTS_MAX).try_collect().await };
+    let files: Vec<ObjectMeta> = match files.await {
+        Ok(files) => files,
+        Err(error) => return Some(unreachable(&error).unwrap_or_else(|| format!("{}: {}", shown(url), message(&error)))),
+    };
+    for file in files.iter().filter(|file| file.location.extension() == Some("parquet")) {
+        if let Some(reason) = blemish(store, file).await {
+            return Some(format!("{}{}: {reason}", prefix(url), file.location));
+        }
+    }
+    None
+}
+
+/// What is wrong with a file, as far as its footer tells.
+async fn blemish(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Option<String> {
+    if file.size == 0 {
+        return Some("the file is empty (0 bytes); write it again, or remove it".to_owned());
+    }
+    let error = DFParquetMetadata::new(store.as_ref(), file).fetch_metadata().await.err()?;
+    Some(format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error))))
+}
+
+/// A library's words without its names for itself.
+fn plain(text: &str) -> &str {
+    text.trim_start_matches("Parquet error: ").trim_start_matches("External: ")
+}
+
+/// A URL as people write it: local files as paths.
+fn shown(url: &ListingTableUrl) -> String {
+    match url.scheme() {
+        "file" => format!("/{}", url.prefix()),
+        _ => url.as_str().to_owned(),
+    }
+}
+
+/// What stands before the path of a file at a URL.
+fn prefix(url: &ListingTableUrl) -> String {
+    match url.scheme() {
+        "file" => "/".to_owned(),
+        _ => url.object_store().as_str().to_owned(),
+    }
+}

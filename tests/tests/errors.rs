@@ -1,0 +1,348 @@
+//! What people get wrong, and what breaks under them: each time one line that says what, where and the way out, and the exit code that scripts expect.
+
+use std::convert::Infallible;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::physical_plan::collect;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use nearside_device::{Device, DeviceError};
+use nearside_protocol::RemoteDevice;
+use nearside_tests::{Daemon, Outcome, Streams, Tables, Terminal, finish, nearside, run};
+use tempfile::TempDir;
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::generate(0.01, 8192));
+
+/// Of a query that can be offloaded.
+const SQL: &str = "SELECT count(*), sum(s_acctbal) FROM supplier WHERE s_acctbal > 0";
+
+/// A command line, its exit code, and what its one line says.
+struct Case<'a> {
+    arguments: Vec<&'a str>,
+    code: i32,
+    says: Vec<&'a str>,
+}
+
+fn case<'a>(arguments: &[&'a str], code: i32, says: &[&'a str]) -> Case<'a> {
+    Case { arguments: arguments.to_vec(), code, says: says.to_vec() }
+}
+
+fn check(cases: &[Case<'_>]) {
+    for Case { arguments, code, says } in cases {
+        assert_says(&format!("nearside {}", arguments.join(" ")), &run(arguments), *code, says);
+    }
+}
+
+fn assert_says(what: &str, outcome: &Outcome, code: i32, says: &[&str]) {
+    let Outcome { code: exit, stderr, .. } = outcome;
+    assert_eq!((*exit, stderr.lines().count()), (Some(code), 1), "{what}: {stderr}");
+    assert!(stderr.starts_with("error: ") || stderr.starts_with("nearsided: "), "{what}: {stderr}");
+    for part in says {
+        assert!(stderr.contains(part), "{what} does not say {part:?}: {stderr}");
+    }
+}
+
+/// A folder with one file, `supplier.parquet`, of these bytes.
+struct Broken {
+    folder: TempDir,
+}
+
+impl Broken {
+    fn new(bytes: &[u8]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("supplier.parquet"), bytes).expect("a file");
+        Self { folder }
+    }
+
+    fn file(&self) -> String {
+        self.folder.path().join("supplier.parquet").display().to_string()
+    }
+}
+
+fn whole() -> Vec<u8> {
+    fs::read(TABLES.path().join("supplier.parquet")).expect("a table")
+}
+
+/// Bytes of the file in which `s_acctbal` lies are something else.
+fn with_broken_pages() -> Vec<u8> {
+    let mut bytes = whole();
+    let len = bytes.len();
+    // Before the footer and the page index, after the first page's header.
+    bytes[64..len * 9 / 10].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    bytes
+}
+
+/// Files that are no Parquet files, or not any more: by path, in a folder of tables, and over a daemon.
+#[test]
+fn broken_files_are_named() {
+    let bytes = whole();
+    let mut footer = bytes.clone();
+    let len = footer.len();
+    footer[len - 200..len - 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    let broken: [(&[u8], &str); 5] = [
+        (&bytes[..bytes.len() / 2], "not a whole Parquet file"),
+        (&footer, "not a whole Parquet file"),
+        (b"name,price\n", "not a whole Parquet file"),
+        (b"", "empty (0 bytes)"),
+        (&with_broken_pages(), "copy the file again, or remove it"),
+    ];
+    for (bytes, reason) in broken {
+        let broken = Broken::new(bytes);
+        let file = broken.file();
+        let by_path = SQL.replace("supplier", &format!("'{file}'"));
+        let create = format!("CREATE EXTERNAL TABLE supplier STORED AS PARQUET LOCATION '{file}'; {SQL}");
+        check(&[
+            case(&["sql", "-c", &by_path], 1, &[&file, reason]),
+            case(&["sql", "--offload", "always", "-c", &by_path], 1, &[&file, reason]),
+            case(&["sql", "--offload", "never", "-c", &by_path], 1, &[&file, reason]),
+            case(&["sql", "--data", &file, "-c", SQL], 1, &[&file, reason]),
+            case(&["sql", "-c", &create], 1, &[&file, reason]),
+        ]);
+        if !bytes.is_empty() {
+            let daemon = Daemon::start(broken.folder.path(), &[]);
+            let url = format!("{}/supplier.parquet", daemon.url);
+            check(&[case(&["sql", "--device", &daemon.url, "--offload", "always", "-c", SQL], 1, &[&url, reason])]);
+        }
+    }
+}
+
+/// An empty file beside good ones is left out, and said so.
+#[test]
+fn an_empty_file_beside_others_is_left_out() {
+    let broken = Broken::new(b"");
+    fs::copy(TABLES.path().join("nation.parquet"), broken.folder.path().join("nation.parquet")).expect("a copy");
+    let folder = broken.folder.path().display().to_string();
+    let outcome = run(["sql", "--data", &folder, "--format", "csv", "-c", "SELECT count(*) AS n FROM nation"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "n\n25\n"));
+    assert!(outcome.stderr.starts_with("warning: ") && outcome.stderr.contains("supplier.parquet is empty"), "{outcome:?}");
+}
+
+/// What is not there, or not a table, or not SQL.
+#[test]
+fn what_is_not_there_is_named() {
+    let nothing = tempfile::tempdir().expect("a folder");
+    let nothing = nothing.path().display().to_string();
+    let data = TABLES.text();
+    check(&[
+        case(&["sql", "--data", "/no/such/folder", "-c", "SELECT 1"], 2, &["--data /no/such/folder"]),
+        case(&["sql", "--data", &nothing, "-c", "SELECT 1"], 2, &[&nothing, "no Parquet file there"]),
+        case(&["sql", "-c", "SELECT * FROM '/no/such/x.parquet'"], 1, &["/no/such/x.parquet", "no such file"]),
+        case(&["sql", "-c", &format!("SELECT * FROM '{nothing}/'")], 1, &[&nothing, "no Parquet file there"]),
+        case(&["sql", "-f", "/no/such.sql"], 2, &["-f /no/such.sql"]),
+        case(&["sql", "--data", &data, "-c", "SELEKT 1"], 1, &["SQL", "SELEKT", "Line: 1"]),
+        case(&["sql", "--data", &data, "-c", "SELECT * FROM nations"], 1, &["no table nations", "nation, orders"]),
+        case(&["sql", "-c", "SELECT * FROM nations"], 1, &["no table nations", "--data", ".parquet"]),
+        case(&["sql", "--data", &data, "-c", "SELECT name FROM nation"], 1, &["name", "n_name"]),
+        case(&["sql", "--data", &data, "-c", "SET nearside.offload = 'sometimes'"], 1, &["auto, always, never"]),
+        case(
+            &["tpch", "run", "--data", &format!("{data}/nation.parquet"), "--queries", "1"],
+            1,
+            &["query 1", "no table lineitem"],
+        ),
+        case(&["tpch", "run", "--data", &data, "--queries", "23"], 2, &["--queries 23", "1 to 22"]),
+        case(&["tpch", "generate", "--scale", "0", "--output", &nothing], 2, &["scale 0"]),
+        case(&["tpch", "generate", "--scale", "0.01", "--output", "/proc/no"], 1, &["/proc/no"]),
+    ]);
+}
+
+/// What cannot be written is said before the work.
+#[test]
+fn what_cannot_be_written_is_named() {
+    let data = TABLES.text();
+    let count = "SELECT count(*) FROM supplier WHERE s_acctbal > 0";
+    check(&[
+        case(
+            &["sql", "--data", &data, "--ledger", "/no/such/x", "-c", "SELECT 1"],
+            2,
+            &["--ledger /no/such/x", "cannot be written"],
+        ),
+        case(&["tpch", "run", "--data", &data, "--json", "/no/such/x"], 2, &["--json /no/such/x", "cannot be written"]),
+        case(
+            &["compile", "--data", &data, "--target", "columnar", "-c", count, "-o", "/no/such/x.o"],
+            2,
+            &["-o /no/such/x.o", "cannot be written"],
+        ),
+    ]);
+}
+
+/// Devices that are none, are not there, or cannot be used so.
+#[test]
+fn devices_that_cannot_be_used_are_named() {
+    let data = TABLES.text();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let gone = format!("nearside://{free}");
+    let file = format!("SELECT * FROM '{gone}/x.parquet'");
+    let says = [gone.as_str(), "refused", "is nearsided running there?"];
+    check(&[
+        case(&["sql", "--data", &data, "--device", "dpu1", "-c", "SELECT 1"], 2, &["--device dpu1", "nearside://host:4774"]),
+        case(&["sql", "--data", &data, "--device", "http://dpu1", "-c", "SELECT 1"], 2, &["--device http://dpu1", "nearside://"]),
+        case(&["sql", "--device", "embedded", "-c", "SELECT 1"], 2, &["--device embedded", "PREFIX=", "--data"]),
+        case(&["sql", "--device", &gone, "-c", "SELECT 1"], 1, &says),
+        case(&["sql", "-c", &file], 1, &says),
+        case(&["sql", "--data", &gone, "-c", "SELECT 1"], 1, &says),
+        case(
+            &["sql", "--device", "nearside://no.such.host.invalid", "-c", "SELECT 1"],
+            1,
+            &["nearside://no.such.host.invalid:4774"],
+        ),
+    ]);
+    // Where the files can be read without it, it is a note.
+    let outcome = run(["sql", "--data", &data, "--device", &gone, "--offload", "always", "--format", "csv", "-c", SQL]);
+    let expected = run(["sql", "--data", &data, "--offload", "never", "--format", "csv", "-c", SQL]);
+    assert_eq!((outcome.code, &outcome.stdout), (Some(0), &expected.stdout));
+    assert!(outcome.stderr.starts_with("note: device ") && outcome.stderr.contains(&gone), "{}", outcome.stderr);
+}
+
+/// A server that answers every call with a header of its own; its address.
+async fn peer(version: Option<&'static str>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let answer = move |_: Request<_>| async move {
+        let response = Response::builder().header("content-type", "application/grpc").header("grpc-status", "0");
+        let response = version.into_iter().fold(response, |response, version| response.header("nearside-protocol", version));
+        Ok::<_, Infallible>(response.body(String::new()).expect("a response"))
+    };
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let serving = http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(serving.serve_connection(TokioIo::new(connection), service_fn(answer)));
+        }
+    });
+    format!("nearside://{address}")
+}
+
+/// Another version's device is told from one that is none, both by name, and neither is a reason to hang.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_versions_and_strangers_are_told_apart() {
+    let (other, stranger) = (peer(Some("9")).await, peer(None).await);
+    // Speaks, but not HTTP/2.
+    let talker = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let text_only = format!("nearside://{}", talker.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = talker.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut connection, b"220 mail.example ESMTP\r\n").await;
+        }
+    });
+    tokio::task::block_in_place(|| {
+        check(&[
+            case(&["sql", "--device", &other, "-c", "SELECT 1"], 1, &[&other, "protocol 9", "this host 1", "same release"]),
+            case(&["sql", "--device", &stranger, "-c", "SELECT 1"], 1, &[&stranger, "not a Nearside device"]),
+            case(&["sql", "--device", &text_only, "-c", "SELECT 1"], 1, &[&text_only]),
+        ]);
+    });
+}
+
+/// Objects that are no programs, or for another ABI: to `disasm`, and to a device.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_programs_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let good = path("good.o");
+    let compiled = run(["compile", "--data", &TABLES.text(), "--target", "columnar", "-c", SQL, "-o", &good]);
+    assert_eq!(compiled.code, Some(0), "{compiled:?}");
+    let bytes = fs::read(&good).expect("an object");
+    let other_abi = replaced(&bytes, b"\"abi_version\":1,", b"\"abi_version\":9,");
+    let mut other_machine = bytes.clone();
+    other_machine[18] = 62; // e_machine: x86-64
+    let wrong: [(&str, &[u8], &str); 4] = [
+        ("text.o", b"not an object", "ELF"),
+        ("half.o", &bytes[..bytes.len() / 2], "ELF"),
+        ("machine.o", &other_machine, "eBPF"),
+        ("abi.o", &other_abi, "ABI 9"),
+    ];
+    let daemon = Daemon::start(TABLES.path(), &[]);
+    let device = RemoteDevice::connect(&daemon.url).expect("a URL");
+    device.load(bytes.clone().into()).await.expect("a program");
+    for (name, bytes, reason) in wrong {
+        let file = path(name);
+        fs::write(&file, bytes).expect("a file");
+        check(&[case(&["disasm", &file], 1, &[&file, reason])]);
+        let refused = device.load(bytes.to_vec().into()).await.expect_err(name);
+        assert!(matches!(&refused, DeviceError::BadProgram { reason: said } if said.contains(reason)), "{name}: {refused}");
+    }
+    check(&[case(&["disasm", "/no/such.o"], 2, &["/no/such.o"])]);
+}
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).expect("what is replaced");
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+}
+
+/// What keeps `nearsided` from starting.
+#[test]
+fn daemons_that_cannot_start_say_why() {
+    let root = TABLES.text();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    let cases: [(&str, &[&str], i32, &[&str]); 4] = [
+        (&root, &["--listen", &taken], 1, &[&taken, "in use"]),
+        ("/no/such/folder", &[], 1, &["--root /no/such/folder"]),
+        (&root, &["--listen", "0.0.0.0:0"], 2, &["--listen 0.0.0.0:0", "ssh -L", "--insecure"]),
+        (&root, &["--listen", "somewhere"], 2, &["--listen somewhere"]),
+    ];
+    for (root, arguments, code, says) in cases {
+        let outcome = finish(Daemon::command(root, arguments).spawn().expect("nearsided runs"));
+        assert_says(&format!("nearsided {arguments:?}"), &outcome, code, says);
+    }
+}
+
+async fn session(devices: &str) -> SessionContext {
+    let context = nearside::extend(SessionContext::new()).expect("Nearside");
+    for (name, value) in [("devices", devices), ("offload", "always")] {
+        context.sql(&format!("SET nearside.{name} = '{value}'")).await.expect("a setting");
+    }
+    context
+}
+
+fn copy_with_other_contents(folder: &Path) {
+    let target = folder.join("supplier.parquet");
+    let sql = format!("COPY (SELECT * FROM '{}/supplier.parquet' LIMIT 50) TO '{}.parquet'", TABLES.text(), target.display());
+    assert_eq!(run(["sql", "-c", &sql]).code, Some(0));
+    fs::rename(folder.join("supplier.parquet.parquet"), target).expect("a replaced file");
+}
+
+/// A file replaced between planning and running: no answer over half of the one and half of the other, but the file's name and what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_changed_under_a_plan_is_named() {
+    for own in [false, true] {
+        let table = Broken::new(&whole());
+        let daemon = Daemon::start(table.folder.path(), &[]);
+        let folder = format!("file://{}", table.folder.path().display());
+        let base = if own { daemon.url.clone() } else { folder.clone() };
+        let context = session(&format!("{folder}/={}", daemon.url)).await;
+        let url = format!("{base}/supplier.parquet");
+        context.register_parquet("supplier", url, ParquetReadOptions::default()).await.expect("a table");
+        let frame = context.sql(SQL).await.expect("a query");
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await.expect("a plan");
+        tokio::task::block_in_place(|| copy_with_other_contents(table.folder.path()));
+        let error = collect(plan, task).await.expect_err("another file").to_string();
+        for part in ["supplier.parquet changed", "register the table again"] {
+            assert!(error.contains(part), "{base}: {error}");
+        }
+    }
+}
+
+/// A file replaced in the middle of a session of the shell: the next query reads the new one.
+#[test]
+fn a_file_replaced_under_the_shell_is_read_anew() {
+    let table = Broken::new(&whole());
+    let folder = table.folder.path().display().to_string();
+    let mut command = nearside(["sql", "--data", &folder, "--offload", "always", "--format", "csv"]);
+    command.env("XDG_STATE_HOME", &folder);
+    let mut shell = Terminal::start(command, Streams::All);
+    shell.wait_for("nearside> ", 1);
+    shell.type_line("SELECT count(*) + 1000000 FROM supplier WHERE s_suppkey > 0;");
+    shell.wait_for("1000100", 1);
+    copy_with_other_contents(table.folder.path());
+    shell.type_line("SELECT count(*) + 1000000 FROM supplier WHERE s_suppkey > 0;");
+    shell.wait_for("1000050", 1);
+    shell.type_line("\\q");
+    assert_eq!(shell.end(), Some(0));
+}
