@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::LazyLock;
 
-use nearside_tests::{Daemon, Outcome, Streams, Tables, Terminal, finish, nearside, run, wait_until};
+use nearside_tests::{Daemon, Outcome, Streams, Tables, Terminal, finish, nearside, run};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -33,20 +33,25 @@ fn copy(sql: &str, to: &Path, more: &str) {
 /// The bar comes after two seconds, moves while the scan runs, and goes; nothing of it in a pipe.
 #[test]
 fn a_bar_on_a_terminal_only() {
-    let daemon = Daemon::start(TABLES.path(), &["--workers", "1"]);
-    let arguments = ["sql", "--device", &daemon.url, "--offload", "always", "-c", SLOW];
-    let piped = nearside(arguments).spawn().expect("nearside runs");
-    wait_until("the first scan has begun", || daemon.process().workers() > 0);
-    let mut terminal = Terminal::start(nearside(arguments), Streams::Error);
-    // The first one alone reads less: the second is on its way, too.
-    daemon.freeze(bytes_of_slow() * 5 / 4);
+    let daemons = [(); 2].map(|()| Daemon::start(TABLES.path(), &["--workers", "1"]));
+    let [mut piped, terminal] = daemons.each_ref().map(|daemon| {
+        let mut command = nearside(["sql", "--device", &daemon.url, "--offload", "always"]);
+        command.args(["-c", SLOW]);
+        command
+    });
+    let part = bytes_of_slow() / 4;
+    // The one in a pipe waits for longer than the one at the terminal.
+    let piped = piped.spawn().expect("nearside runs");
+    daemons[0].freeze(part);
+    let mut terminal = Terminal::start(terminal, Streams::Error);
+    daemons[1].freeze(part);
     terminal.wait_for(" left", 1);
     let screen = terminal.screen();
     let percent: Vec<u64> =
         screen.match_indices(" %").filter_map(|(at, _)| screen[..at].rsplit(' ').next()?.parse().ok()).collect();
     assert!(!percent.is_empty() && percent.iter().all(|percent| (1..100).contains(percent)), "{percent:?} in {screen:?}");
     assert!(screen.contains(" rows ") && screen.contains("/s"), "{screen:?}");
-    daemon.signal(Signal::SIGCONT);
+    daemons.iter().for_each(|daemon| daemon.signal(Signal::SIGCONT));
     assert_eq!(terminal.end(), Some(0));
     let Outcome { code, stderr, .. } = finish(piped);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));

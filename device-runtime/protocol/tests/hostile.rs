@@ -94,7 +94,9 @@ fn execute_json() -> Value {
         "objects": [{"path": "t/a", "size": 1, "etag": null, "row_groups": "all"}],
         "types": ["int64"],
         "slots": [-5],
-        "options": {"ordered": false, "limit": null, "interpreter": false, "compress": false, "count_instructions": false, "fuel": null},
+        "options": {
+            "ordered": false, "limit": null, "interpreter": false, "compress": false, "push_back": false, "count_instructions": false, "fuel": null,
+        },
     })
 }
 

@@ -84,28 +84,51 @@ pub(crate) async fn run_one(context: &SessionContext, sql: &str) -> Result<Answe
 
 /// The plan of a statement; one that only changes the session has done so.
 async fn planned(context: &SessionContext, statement: Statement) -> Result<DataFrame, Failure> {
-    let locations = match &statement {
-        Statement::CreateExternalTable(create) => create.locations.clone(),
-        _ => Vec::new(),
-    };
+    let created = Created::by(&statement);
     let planned = async {
         let plan = context.state().statement_to_plan(statement).await?;
         context.execute_logical_plan(plan).await
     };
     match planned.await {
+        Ok(_) if created.is_nothing(context).await => {
+            context.deregister_table(created.name.as_str())?;
+            Err(explained(context, created.locations, None).await)
+        }
         Ok(frame) => Ok(frame),
-        Err(error) => Err(explained(context, locations, error).await),
+        Err(error) => Err(explained(context, created.locations, Some(error)).await),
+    }
+}
+
+/// The table that a statement makes of files, if it does.
+#[derive(Default)]
+struct Created {
+    name: String,
+    locations: Vec<String>,
+}
+
+impl Created {
+    fn by(statement: &Statement) -> Self {
+        match statement {
+            Statement::CreateExternalTable(create) => Self { name: create.name.to_string(), locations: create.locations.clone() },
+            _ => Self::default(),
+        }
+    }
+
+    /// Whether it has no columns: DataFusion makes that of empty files.
+    async fn is_nothing(&self, context: &SessionContext) -> bool {
+        let table = context.table_provider(self.name.as_str());
+        !self.locations.is_empty() && table.await.is_ok_and(|table| table.schema().fields().is_empty())
     }
 }
 
 /// The failure of a statement that could not be planned: with the file that is to blame, or the tables that there are.
-async fn explained(context: &SessionContext, locations: Vec<String>, error: DataFusionError) -> Failure {
+async fn explained(context: &SessionContext, locations: Vec<String>, error: Option<DataFusionError>) -> Failure {
     for location in locations {
         if let Ok(url) = ListingTableUrl::parse(&location) {
-            return files::explained(&context.state(), &url, Some(error)).await.into();
+            return files::explained(&context.state(), &url, error).await.into();
         }
     }
-    let message = failure::message(&error);
+    let message = error.as_ref().map_or_else(|| "the table has no columns".to_owned(), failure::message);
     match message.strip_prefix("table 'datafusion.public.").and_then(|rest| rest.strip_suffix("' not found")) {
         Some(table) => Failure::query(no_such_table(context, table)),
         None => Failure::Query(message),

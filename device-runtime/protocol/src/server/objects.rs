@@ -23,14 +23,15 @@ impl Service {
         let (path, options) = head.parse()?;
         let result = self.device.objects().get_opts(&path, options.with_head(true)).await;
         let meta = result.map_err(|error| Failure::from_store(&path, &error))?.meta;
-        one(&Got { start: 0, end: meta.size, meta: Meta::from(&meta) })
+        one(&Got { start: 0, end: meta.size, meta: meta_of(path, meta) })
     }
 
     pub(super) async fn get(&self, get: Get) -> Result<Bodies, Failure> {
         let (path, options) = get.parse()?;
         let result = self.device.objects().get_opts(&path, options).await;
         let result = result.map_err(|error| Failure::from_store(&path, &error))?;
-        let got = Got { meta: Meta::from(&result.meta), start: result.range.start, end: result.range.end };
+        let meta = meta_of(path.clone(), result.meta.clone());
+        let got = Got { meta, start: result.range.start, end: result.range.end };
         let got = to_json(&got)?;
         let bytes = payload(result).map_err(move |error| Failure::from_store(&path, &error));
         Ok(stream::once(async { Ok(got) }).chain(bytes).boxed())
@@ -73,6 +74,11 @@ impl Service {
             })
             .boxed())
     }
+}
+
+/// An object by the name that it was asked for: a store below a prefix tells the name that it has in the whole store.
+fn meta_of(path: Path, meta: ObjectMeta) -> Meta {
+    Meta::from(&ObjectMeta { location: path, ..meta })
 }
 
 fn objects_page(objects: &[ObjectMeta]) -> Result<Bytes, Failure> {
