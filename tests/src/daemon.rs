@@ -68,14 +68,23 @@ impl Daemon {
     /// Stops it in the middle of a scan: its threads are at work, and have read so many bytes of files since they began.
     ///
     /// # Panics
-    /// If it was finished before it could be stopped: ask it something that takes longer.
+    /// If it is never caught at that: ask it something that takes longer.
     pub fn freeze(&self, bytes: u64) {
         let process = self.process();
         crate::wait_until("a scan has begun", || process.workers() > 0);
         let begun = process.bytes_read();
-        crate::wait_until("it has read enough", || process.bytes_read() >= begun + bytes || process.workers() == 0);
-        self.signal(Signal::SIGSTOP);
-        assert!(process.workers() > 0, "the scan was over before it could be stopped");
+        crate::wait_until("it is caught in a scan, having read enough", || {
+            if process.workers() == 0 || process.bytes_read() < begun + bytes {
+                return false;
+            }
+            self.signal(Signal::SIGSTOP);
+            let caught = process.workers() > 0;
+            if !caught {
+                // Between two scans of a query.
+                self.signal(Signal::SIGCONT);
+            }
+            caught
+        });
     }
 
     /// SIGKILL, and gone; what it has said on standard error.

@@ -18,11 +18,12 @@ use super::failure::{Failure, message};
 /// The failure of a plan that ran; where a file could not be decoded, with its name.
 pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> Failure {
     let text = message(error);
-    if !is_about_a_file(error) {
+    let accused = accused(plan);
+    if accused.is_none() && !is_about_a_file(error) {
         return Failure::query(text);
     }
     let mut files = files(plan);
-    if let Some(path) = accused(plan) {
+    if let Some(path) = accused {
         files.retain(|file| file.ends_with(&path));
     }
     let (first, others) = (files.first(), files.len().saturating_sub(1));

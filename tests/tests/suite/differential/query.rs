@@ -6,7 +6,7 @@ use datafusion::logical_expr::{BinaryExpr, Case, ExprFunctionExt, Like, Operator
 use datafusion::prelude::{DataFrame, Expr as Logical, SessionContext, cast, ident, in_list, lit};
 use nearside_planner::fragment::{Aggregate, ArithmeticOp, Column, CompareOp, Expr, Fragment, Function, Named, Output};
 
-use crate::table::{data_type, scalar_value};
+use super::table::{data_type, scalar_value};
 
 /// The query.
 pub(crate) async fn of(context: &SessionContext, fragment: &Fragment) -> Result<DataFrame> {

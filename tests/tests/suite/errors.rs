@@ -1,11 +1,12 @@
 //! What people get wrong, and what breaks under them: each time one line that says what, where and the way out, and the exit code that scripts expect.
 
 use std::convert::Infallible;
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use datafusion::parquet::file::reader::{FileReader, SerializedFileReader};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use hyper::server::conn::http2;
@@ -69,12 +70,15 @@ fn whole() -> Vec<u8> {
     fs::read(TABLES.path().join("supplier.parquet")).expect("a table")
 }
 
-/// Bytes of the file in which `s_acctbal` lies are something else.
+/// The pages of `s_acctbal` are something else.
 fn with_broken_pages() -> Vec<u8> {
     let mut bytes = whole();
-    let len = bytes.len();
-    // Before the footer and the page index, after the first page's header.
-    bytes[64..len * 9 / 10].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    let file = File::open(TABLES.path().join("supplier.parquet")).expect("a table");
+    let footer = SerializedFileReader::new(file).expect("a footer");
+    let column = footer.metadata().row_group(0).columns().iter().find(|column| column.column_path().string() == "s_acctbal");
+    let (start, len) = column.expect("a column").byte_range();
+    // Headers stay: pages that are none would be another case.
+    bytes[(start + len / 2) as usize..(start + len) as usize].iter_mut().for_each(|byte| *byte ^= 0x5a);
     bytes
 }
 

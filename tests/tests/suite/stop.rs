@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::util::pretty::pretty_format_batches;
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use nearside_device::{Config, Device, Embedded, Status};
@@ -106,9 +106,8 @@ fn ctrl_c_in_the_shell_stops_the_query() {
     command.env("XDG_STATE_HOME", history.path());
     let mut shell = Terminal::start(command, Streams::All);
     shell.wait_for("nearside> ", 1);
-    for line in SLOW.lines() {
-        shell.type_line(line.trim());
-    }
+    // One line: between two, the shell may not be listening yet.
+    shell.type_line(&SLOW.split_whitespace().collect::<Vec<_>>().join(" "));
     watched.daemon.freeze(0);
     shell.signal(Signal::SIGINT);
     shell.wait_for("error: stopped", 1);
@@ -127,7 +126,8 @@ async fn a_dropped_stream_stops_within_the_morsel() {
     let config = Config { workers: 1, ..Config::default() };
     let device = Embedded::object_store(Arc::clone(&store) as _, ObjectPath::default(), config);
     let own = [("nearside://gated:1".parse().expect("a device"), Arc::clone(&device) as _)];
-    let context = nearside::extend_with(SessionContext::new(), own).expect("Nearside");
+    let context = nearside::extend_with(SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1)), own)
+        .expect("Nearside");
     for setting in [format!("nearside.devices = '{}/=nearside://gated:1'", TABLES.url()), "nearside.offload = 'always'".into()] {
         context.sql(&format!("SET {setting}")).await.expect("a setting");
     }
