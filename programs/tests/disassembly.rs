@@ -111,11 +111,8 @@ fn every_form() -> Object {
     let first = slots.len() as u32;
     slots.extend(code(&[wide_loads(), control()]));
     let second = slots.len() as u32 - first;
-    let functions = vec![
-        Function { name: "data".into(), start: 0, len: first },
-        Function { name: "control".into(), start: first, len: second },
-    ];
-    Object { code: slots, functions, manifest: None, license: String::new() }
+    let functions = vec![Function::new("data", 0, first), Function::new("control", first, second)];
+    Object { code: slots, functions, maps: Vec::new(), manifest: None, license: String::new() }
 }
 
 /// The text does not change unnoticed; where LLVM is too old to compare with, this is what it was compared with.
@@ -145,14 +142,14 @@ fn the_disassembly_assembles() {
 fn anything_has_a_disassembly() {
     let slot = |opcode| Slot { opcode, ..Slot::default() };
     let code = vec![slot(0xff), slot(0x18)];
-    let object = Object { code, functions: Vec::new(), manifest: None, license: String::new() };
+    let object = Object { code, functions: Vec::new(), maps: Vec::new(), manifest: None, license: String::new() };
     assert_eq!(
         object.disassemble().with_comments().to_string(),
         "0000000000000000 <.text>:\n\
          \x20      0:\tff 00 00 00 00 00 00 00\t<unknown>\t; instruction 0: opcode 0xff does not exist\n\
          \x20      1:\t18 00 00 00 00 00 00 00\t<unknown>\t; instruction 1: lddw without its second slot\n"
     );
-    let function = Function { name: "a\x1b[2Jb\n".into(), start: 0, len: 2 };
+    let function = Function::new("a\x1b[2Jb\n", 0, 2);
     let text = Object { functions: vec![function], ..object }.disassemble().to_string();
     assert!(text.starts_with("0000000000000000 <a\\u{1b}[2Jb\\n>:\n"), "{text:?}");
 }

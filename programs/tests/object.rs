@@ -160,7 +160,7 @@ fn calls_by_symbol_are_resolved() {
     assert_eq!(call(0), CallTarget::Helper(helper::I128_ADD));
     assert_eq!(call(1), CallTarget::Local(2)); // slot 4
     assert_eq!(call(2), CallTarget::Local(0)); // slot 2 + 1 of the section
-    assert_eq!(object.functions, [Function { name: "leaf".into(), start: 4, len: 1 }]);
+    assert_eq!(object.functions, [Function::new("leaf", 4, 1)]);
 }
 
 /// Each wrong object has its own line.

@@ -11,7 +11,7 @@
 //! use nearside_programs::{assemble, manifest::Target};
 //!
 //! let program = assemble("r0 = *(u8 *)(r1 + 0x2)\n r0 += r2\n exit")?;
-//! let code = Code { slots: &program.code, entries: &[0], target: Target::Columnar };
+//! let code = Code { slots: &program.code, entries: &[0], maps: &[], target: Target::Columnar };
 //! let module = Module::compile(code, Backend::Jit)?;
 //!
 //! let mut cage = Cage::new(&[Region { start: 0x1_0000, len: 0x1_0000, reserved: 0x1_0000, access: Access::ReadOnly }])?;

@@ -13,6 +13,7 @@ pub use read::ObjectError;
 use crate::builder::Assembled;
 use crate::isa::Slot;
 use crate::manifest::Manifest;
+use crate::maps::MapSpec;
 
 /// Most bytes of an object.
 pub const OBJECT_LEN_MAX: usize = 32 << 20;
@@ -41,6 +42,15 @@ pub struct Function {
     pub start: u32,
     /// How many slots it has.
     pub len: u32,
+    /// The section it came from: `.text`, or what says where a program belongs (`xdp`, `classifier`).
+    pub section: String,
+}
+
+impl Function {
+    /// A function of `.text`.
+    pub fn new(name: impl Into<String>, start: u32, len: u32) -> Self {
+        Self { name: name.into(), start, len, section: CODE_SECTION.into() }
+    }
 }
 
 /// Code, symbols and manifest of one program.
@@ -50,6 +60,8 @@ pub struct Object {
     pub code: Vec<Slot>,
     /// Functions by ascending start, disjoint.
     pub functions: Vec<Function>,
+    /// Maps that the code refers to by index.
+    pub maps: Vec<MapSpec>,
     /// `None`: an object of another compiler.
     pub manifest: Option<Manifest>,
     /// What the kernel asks for, such as `GPL`; empty if nobody said.
@@ -61,7 +73,7 @@ impl Object {
     pub fn new(assembled: Assembled, mut manifest: Manifest) -> Self {
         let Assembled { code, functions, notes } = assembled;
         manifest.notes.extend(notes);
-        Self { code, functions, manifest: Some(manifest), license: String::new() }
+        Self { code, functions, maps: Vec::new(), manifest: Some(manifest), license: String::new() }
     }
 
     /// The function of that name.

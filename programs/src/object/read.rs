@@ -102,7 +102,7 @@ impl Object {
         let mut code = elf.code(text)?;
         elf.relocate(text, &mut code)?;
         let functions = elf.functions(text, code.len())?;
-        Ok(Self { functions, code, manifest: elf.manifest()?, license: elf.license()? })
+        Ok(Self { functions, code, maps: Vec::new(), manifest: elf.manifest()?, license: elf.license()? })
     }
 }
 
@@ -178,7 +178,7 @@ impl<'a> Elf<'a> {
         if start as usize + len as usize > code_len {
             return Err(error("ends beyond .text"));
         }
-        Ok(Function { name: name.into(), start, len })
+        Ok(Function::new(name, start, len))
     }
 
     fn relocate(&self, text: SectionIndex, code: &mut [Slot]) -> Result<()> {

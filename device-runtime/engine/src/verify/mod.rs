@@ -6,6 +6,7 @@
 mod calls;
 mod error;
 
+use nearside_programs::MapSpec;
 use nearside_programs::abi::helper::{Helper, Kind};
 use nearside_programs::isa::{AtomicOp, CallTarget, Instruction, Reg, Size, Slot, WideSource, decode};
 use nearside_programs::manifest::Target;
@@ -33,6 +34,8 @@ pub struct Code<'a> {
     pub slots: &'a [Slot],
     /// First slot of each entry point.
     pub entries: &'a [u32],
+    /// Maps that `lddw` names by index.
+    pub maps: &'a [MapSpec],
     /// Whose helpers and rules apply.
     pub target: Target,
 }
@@ -238,7 +241,9 @@ impl Checker<'_> {
             CallTarget::HelperByBtf(id) => Err(Reason::HelperByBtf { id }),
             CallTarget::Helper(number) => match Helper::by_number(number) {
                 Some(helper) if !helper.targets.contains(&self.target) => Err(Reason::HelperOfOtherTarget { number }),
-                Some(helper) if helper.kind == Kind::Vector || Intrinsic::by_number(number).is_some() => Ok(()),
+                Some(helper) if matches!(helper.kind, Kind::Vector | Kind::Kernel) || Intrinsic::by_number(number).is_some() => {
+                    Ok(())
+                }
                 _ => Err(Reason::UnknownHelper { number }),
             },
         }

@@ -9,7 +9,7 @@ use nearside_programs::manifest::Target;
 use crate::common::text_code;
 
 fn compile_for(slots: &[Slot], entries: &[u32], target: Target, backend: Backend) -> Result<Module, CompileError> {
-    Module::compile(Code { slots, entries, target }, backend)
+    Module::compile(Code { slots, entries, maps: &[], target }, backend)
 }
 
 fn compile(slots: &[Slot]) -> Result<Module, CompileError> {
@@ -103,7 +103,8 @@ fn accesses_of_the_frame_are_inside_it() {
 
 #[test]
 fn only_helpers_of_the_target_exist() {
-    refused("call 0x1\nexit", 0, Reason::UnknownHelper { number: 1 });
+    refused("call 0x4\nexit", 0, Reason::UnknownHelper { number: 4 });
+    refused("call 0x1\nexit", 0, Reason::HelperOfOtherTarget { number: helper::MAP_LOOKUP_ELEM });
     refused("r0 = 0x0\ncall 0x7fffffff\nexit", 1, Reason::UnknownHelper { number: 0x7fff_ffff });
     refused_instruction(Instruction::Call(CallTarget::HelperByBtf(5)), Reason::HelperByBtf { id: 5 });
     let text = format!("call {:#x}\nexit", helper::GROUP_IDS);
