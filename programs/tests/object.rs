@@ -232,8 +232,8 @@ fn wrong_objects_are_refused() {
         "object is for columnar ABI 7, this build runs 1",
     );
     check(
-        &|foreign| foreign.section(".nearside", SectionKind::Metadata, br#"{"target":"packet","abi_version":1}"#),
-        "object is for target packet, which this build does not run",
+        &|foreign| foreign.section(".nearside", SectionKind::Metadata, br#"{"target":"block","abi_version":1}"#),
+        "object is for target block, which does not run here",
     );
 }
 

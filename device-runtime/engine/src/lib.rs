@@ -4,7 +4,7 @@
 //! [`Fuel`]. Whatever bytes a program is made of, a run ends in a value or a [`Trap`], touches only its cage, and takes time
 //! proportional to its fuel (plus what its helpers charge). Two engines do the same: the interpreter, which is the specification,
 //! and a JIT; they agree on result, memory and trap, and on fuel except after a memory trap. Start at [`Module::compile`].
-//! Not here: Arrow, files, threads, and what the helpers of a target do ([`Helpers`]).
+//! [`packet::PacketCage`] runs XDP programs over packets. Not here: Arrow, files, threads, and what the helpers of other targets do ([`Helpers`]).
 //!
 //! ```
 //! use nearside_engine::{Access, Backend, Cage, Code, Fuel, Module, NoHelpers, Region};
@@ -36,6 +36,7 @@ mod intrinsic;
 mod jit;
 mod memory;
 mod module;
+pub mod packet;
 mod trap;
 mod verify;
 

@@ -126,6 +126,20 @@ impl<'a> Memory<'a> {
         Ok(&mut self.bytes[range])
     }
 
+    /// `len` bytes at `address`, whether the program may write them or not: what a helper tells the program.
+    pub(crate) fn write_as_host(&mut self, address: u64, len: usize) -> Result<&mut [u8], HelperFault> {
+        let range = self.range(address, len, Operation::Load)?;
+        Ok(&mut self.bytes[range])
+    }
+
+    /// Copies `len` bytes; the ranges may overlap.
+    pub(crate) fn copy(&mut self, from: u64, to: u64, len: usize) -> Result<(), HelperFault> {
+        let source = self.range(from, len, Operation::Load)?;
+        let target = self.range(to, len, Operation::Store)?;
+        self.bytes.copy_within(source, target.start);
+        Ok(())
+    }
+
     fn range(&self, address: u64, len: usize, operation: Operation) -> Result<std::ops::Range<usize>, HelperFault> {
         if len == 0 {
             return Ok(0..0);

@@ -6,7 +6,8 @@
 use std::io::{self, Read, Write};
 
 use anyhow::{Context, anyhow, ensure};
-use nearside_engine::{Access, Backend, Cage, Code, CompileError, Fuel, Module, NoHelpers, REGION_UNIT, Region, SLOTS_MAX, Trap};
+use nearside_engine::packet::Environment;
+use nearside_engine::{Access, Backend, Cage, Code, CompileError, Fuel, Module, REGION_UNIT, Region, SLOTS_MAX, Trap};
 use nearside_programs::isa::{Slot, decode};
 use nearside_programs::manifest::Target;
 
@@ -16,6 +17,8 @@ use crate::{Usage, hex};
 const MEMORY_LEN_MAX: usize = 64 << 20;
 /// Most bytes of the program's text: every slot, with room for white space.
 const TEXT_LEN_MAX: u64 = 4 * (SLOTS_MAX * Slot::LEN) as u64;
+/// `get_prandom_u32` gives the same numbers in every run.
+const SEED: u64 = 0;
 /// Where the memory begins.
 const MEMORY: u32 = REGION_UNIT;
 
@@ -84,7 +87,7 @@ fn execute(slots: &[Slot], memory: &[u8], backend: Backend, fuel: u64) -> anyhow
     let mut cage = cage(memory).context("no memory for the program")?;
     let address = if memory.is_empty() { 0 } else { u64::from(MEMORY) };
     let arguments = [address, memory.len() as u64, 0, 0, 0];
-    module.run(&mut cage, 0, arguments, &mut Fuel(fuel), &mut NoHelpers).map_err(|trap| trapped(slots, trap))
+    module.run(&mut cage, 0, arguments, &mut Fuel(fuel), &mut Environment::new(SEED)).map_err(|trap| trapped(slots, trap))
 }
 
 fn cage(memory: &[u8]) -> Result<Cage, nearside_engine::CageError> {

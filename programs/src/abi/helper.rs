@@ -3,6 +3,7 @@
 //! Adding a helper starts here; what runs it is the engine's (intrinsics) or the device's (vector helpers) business.
 //! Numbers below 65,536 are the kernel's in every target.
 
+use super::kernel::NAMES;
 use crate::manifest::Target;
 
 /// One helper as programs see it.
@@ -128,6 +129,12 @@ impl Helper {
         HELPERS.binary_search_by_key(&number, |helper| helper.number).ok().map(|index| &HELPERS[index])
     }
 
+    /// Name of a helper, also of one that only the kernel has.
+    pub fn name_of(number: u32) -> Option<&'static str> {
+        let kernel = || NAMES.get((number as usize).checked_sub(1)?).copied();
+        Self::by_number(number).map(|helper| helper.name).or_else(kernel)
+    }
+
     /// The helper of that name; C calls the kernel's by a name that begins with `bpf_`.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         let name = name.strip_prefix("bpf_").unwrap_or(name);
@@ -146,6 +153,9 @@ mod tests {
         for helper in HELPERS {
             assert_eq!(Helper::by_name(helper.name), Some(helper));
             assert_eq!(Helper::by_number(helper.number), Some(helper));
+            assert_eq!(Helper::name_of(helper.number), Some(helper.name));
         }
+        assert_eq!(Helper::name_of(69), Some("fib_lookup"));
+        assert_eq!([0, 212, 0xffff_ffff].map(Helper::name_of), [None; 3]);
     }
 }

@@ -1,5 +1,8 @@
 //! Why a program is refused.
 
+use std::fmt;
+
+use nearside_programs::abi::helper::Helper;
 use nearside_programs::isa::DecodeError;
 
 use super::{FRAME_LEN, FRAMES_MAX};
@@ -68,13 +71,13 @@ pub enum Reason {
     #[error("writes to r10")]
     FramePointer,
     /// No such helper in any target this engine knows.
-    #[error("unknown helper {number}")]
+    #[error("helper {} does not exist here", Named(*number))]
     UnknownHelper {
         /// Its number.
         number: u32,
     },
     /// The helper exists, but not for this target.
-    #[error("helper {number} belongs to another target")]
+    #[error("helper {} belongs to another target", Named(*number))]
     HelperOfOtherTarget {
         /// Its number.
         number: u32,
@@ -103,4 +106,16 @@ pub enum Reason {
     /// Without any recursion, calls from here need too many frames.
     #[error("the call leads to more than {} frames", FRAMES_MAX)]
     CallDepth,
+}
+
+/// A helper's number, and its name if it has one.
+struct Named(u32);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Helper::name_of(self.0) {
+            Some(name) => write!(f, "{} ({name})", self.0),
+            None => self.0.fmt(f),
+        }
+    }
 }

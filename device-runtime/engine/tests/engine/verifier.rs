@@ -112,7 +112,20 @@ fn only_helpers_of_the_target_exist() {
     let refusal = compile_for(&text_code(&text).code, &[0], Target::Packet, Backend::Interpreter).err();
     let reason = Reason::HelperOfOtherTarget { number: helper::GROUP_IDS };
     assert_eq!(refusal, Some(CompileError::Instruction { pc: 0, reason }));
-    assert_eq!(refusal.map(|error| error.to_string()), Some("instruction 0: helper 65536 belongs to another target".to_owned()));
+    assert_eq!(
+        refusal.map(|error| error.to_string()),
+        Some("instruction 0: helper 65536 (group_ids) belongs to another target".to_owned())
+    );
+}
+
+/// The kernel has helpers that no target here has: the message names them.
+#[test]
+fn the_kernels_helpers_are_refused_by_name() {
+    let message = |text: &str| {
+        compile_for(&text_code(text).code, &[0], Target::Packet, Backend::Interpreter).map(|_| ()).unwrap_err().to_string()
+    };
+    assert_eq!(message("r0 = 0x0\ncall 69\nexit"), "instruction 1: helper 69 (fib_lookup) does not exist here");
+    assert_eq!(message("call 0xd4\nexit"), "instruction 0: helper 212 does not exist here");
 }
 
 #[test]
