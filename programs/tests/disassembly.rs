@@ -74,7 +74,8 @@ fn wide_loads() -> Vec<Instruction> {
     use WideSource::*;
     let load = |source, value| Instruction::LoadImm64 { dst: Reg::R1, source, value };
     let immediates = [0, 5, u64::MAX, 1 << 63, 0xffff_ffff, 0x1_0000_0000].map(|value| load(Immediate, value));
-    let pseudo = [MapByFd, Variable, Code, MapByIndex].map(|source| load(source, 7));
+    // The address of an instruction that is not there: of another one, the object would have a relocation instead.
+    let pseudo = [(MapByFd, 7), (Variable, 7), (Code, 0x7000_0000), (MapByIndex, 7)].map(|(source, value)| load(source, value));
     let values = [MapValueByFd, MapValueByIndex].map(|source| load(source, 0x10_0000_0007));
     [&immediates[..], &pseudo, &values].concat()
 }

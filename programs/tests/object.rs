@@ -178,7 +178,8 @@ fn wrong_objects_are_refused() {
         }
     };
     check(&relocate("nope", 0, R_BPF_64_32), "instruction 0: no helper is named `nope`");
-    check(&relocate("map", 0, 1), "relocation at byte 0x0 of .text: only calls (R_BPF_64_32) are resolved");
+    check(&relocate("map", 0, 1), "relocation at byte 0x0 of .text: is not at a load of 64 bits");
+    check(&relocate("i128_add", 0, 3), "relocation at byte 0x0 of .text: is neither R_BPF_64_64 nor R_BPF_64_32");
     check(&relocate("i128_add", 8, R_BPF_64_32), "relocation at byte 0x8 of .text: is not at a call");
     check(&relocate("i128_add", 4, R_BPF_64_32), "relocation at byte 0x4 of .text: is at no instruction");
     check(&relocate("i128_add", 16, R_BPF_64_32), "relocation at byte 0x10 of .text: is at no instruction");
@@ -197,7 +198,7 @@ fn wrong_objects_are_refused() {
     };
     check(&function("f", 4, 8), "function `f`: does not start at an instruction");
     check(&function("f", 0, 0), "function `f`: has no whole instructions");
-    check(&function("f", 8, 16), "function `f`: ends beyond .text");
+    check(&function("f", 8, 16), "function `f`: ends beyond its section");
     check(&function("f", u64::MAX - 7, 16), "function `f`: does not start at an instruction");
     check(
         &|foreign| {
@@ -213,8 +214,17 @@ fn wrong_objects_are_refused() {
         },
         "function `f`: is there twice",
     );
-    let text = |kind| move |foreign: &mut Foreign| foreign.section("xdp", kind, &[0; 8]);
-    check(&text(SectionKind::Text), "section `xdp`: code outside of .text");
+    check(&|foreign| foreign.section("xdp", SectionKind::Text, &[0; 7]), "section `xdp`: length is not a multiple of 8 bytes");
+    check(&|foreign| foreign.section("license", SectionKind::Text, &[0; 8]), "section `license`: must not hold code");
+    check(&|foreign| foreign.section("", SectionKind::Text, &[0; 8]), "section ``: has code and no name");
+    check(
+        &|foreign| {
+            let away = Slot { imm: 1, ..CALL };
+            foreign.section("xdp", SectionKind::Text, &[EXIT.to_bytes(), away.to_bytes()].concat());
+            foreign.section("other", SectionKind::Text, &[EXIT.to_bytes(), EXIT.to_bytes()].concat());
+        },
+        "relocation at byte 0x8 of xdp: is missing: the code leads to another section",
+    );
     check(&|foreign| foreign.section("license", SectionKind::Data, b"GPL"), "section `license`: is not one zero-terminated text");
     check(
         &|foreign| {

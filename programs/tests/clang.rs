@@ -1,0 +1,218 @@
+//! Objects of clang: what its sections, symbols, relocations and types say is what is read, whatever it was told to do.
+
+#[path = "clang/mod.rs"]
+mod clang;
+
+use clang::{Options, compile, options};
+use nearside_programs::isa::{CallTarget, Instruction, WideSource, decode};
+use nearside_programs::maps::RDONLY_PROG;
+use nearside_programs::{MapKind, MapSpec, Object};
+
+/// Compiles and reads.
+fn read(test: &str, name: &str, options: Options<'_>) -> Option<Object> {
+    let bytes = compile(test, name, options)?;
+    let object = Object::read(&bytes).unwrap_or_else(|error| panic!("{name} {options:?}: {error}"));
+    check(&object);
+    Some(object)
+}
+
+/// What holds for every object.
+fn check(object: &Object) {
+    let text = object.disassemble().with_comments().to_string();
+    assert!(!text.contains("<unknown>"), "{text}");
+    for (index, instruction) in instructions(object) {
+        match instruction {
+            Instruction::Call(CallTarget::Local(offset)) => assert!(begins(object, index, offset), "call at {index}:\n{text}"),
+            Instruction::Call(CallTarget::HelperByBtf(_)) => panic!("a call that is not resolved at {index}:\n{text}"),
+            Instruction::LoadImm64 { source: WideSource::Code, value, .. } => {
+                assert!(begins(object, index, value as i32), "address at {index}:\n{text}");
+            }
+            Instruction::LoadImm64 { source: WideSource::MapByIndex, value, .. } => {
+                assert!(!object.maps[value as usize].is_global_data(), "map at {index}:\n{text}");
+            }
+            Instruction::LoadImm64 { source: WideSource::MapValueByIndex, value, .. } => {
+                let map = &object.maps[value as u32 as usize];
+                assert!(map.is_global_data() && (value >> 32) <= map.value_len.into(), "global data at {index}:\n{text}");
+            }
+            Instruction::LoadImm64 { source, .. } => assert_eq!(source, WideSource::Immediate, "at {index}:\n{text}"),
+            _ => {}
+        }
+    }
+    let written = object.write();
+    assert_eq!(Object::read(&written).as_ref().unwrap(), object);
+    assert_eq!(Object::read(&written).unwrap().write(), written);
+}
+
+fn instructions(object: &Object) -> impl Iterator<Item = (usize, Instruction)> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let index = next;
+        let instruction = (index < object.code.len()).then(|| decode(&object.code, index).unwrap())?;
+        next += instruction.slot_count();
+        Some((index, instruction))
+    })
+}
+
+/// Whether a function begins that many slots behind the one at `index`.
+fn begins(object: &Object, index: usize, offset: i32) -> bool {
+    let target = index as i64 + 1 + i64::from(offset);
+    object.functions.iter().any(|function| i64::from(function.start) == target)
+}
+
+/// Helpers that a function calls, and functions, in order.
+fn calls(object: &Object, name: &str) -> Vec<String> {
+    let function = object.function(name).unwrap();
+    let slots = function.start as usize..(function.start + function.len) as usize;
+    let mut calls = Vec::new();
+    for (index, instruction) in instructions(object).filter(|(index, _)| slots.contains(index)) {
+        let offset = match instruction {
+            Instruction::Call(CallTarget::Helper(number)) => {
+                calls.push(number.to_string());
+                continue;
+            }
+            Instruction::Call(CallTarget::Local(offset)) => offset,
+            Instruction::LoadImm64 { source: WideSource::Code, value, .. } => value as i32,
+            _ => continue,
+        };
+        let start = index as i64 + 1 + i64::from(offset);
+        let callee = object.functions.iter().find(|function| i64::from(function.start) == start).unwrap();
+        calls.push(callee.name.clone());
+    }
+    calls
+}
+
+fn map<'a>(object: &'a Object, name: &str) -> &'a MapSpec {
+    object.maps.iter().find(|map| map.name == name).unwrap_or_else(|| panic!("no map {name} in {:?}", object.maps))
+}
+
+fn words(values: &[u64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Each section of global data is a map with what it holds at the start; code has its place in it.
+#[test]
+fn globals_are_maps() {
+    for options in options("globals_are_maps") {
+        let Some(object) = read("globals_are_maps", "globals", options) else { return };
+        assert_eq!(object.license, "GPL");
+        let rodata = map(&object, ".rodata");
+        assert_eq!((rodata.kind, rodata.key_len, rodata.entries_max, rodata.flags), (MapKind::Array, 4, 1, RDONLY_PROG));
+        let primes = words(&[2, 3, 5, 7, 11, 13, 17, 19]);
+        assert!(rodata.initial.windows(primes.len()).any(|window| window == primes));
+        assert_eq!(rodata.value_len as usize, rodata.initial.len());
+        let strings = map(&object, ".rodata.str1.1");
+        assert!(strings.is_read_only() && strings.initial.ends_with(b"jumps\0"), "{strings:?}");
+        let data = map(&object, ".data");
+        assert_eq!((data.flags, &data.initial[..8]), (0, &words(&[40])[..]));
+        assert_eq!(map(&object, ".data.pairs"), &MapSpec::global_data(".data.pairs", 16, words(&[1, 2])));
+        assert_eq!(map(&object, ".bss"), &MapSpec::global_data(".bss", 136, Vec::new()));
+        let sections: Vec<_> = object.functions.iter().map(|f| (f.name.as_str(), f.section.as_str())).collect();
+        assert_eq!(sections, [("letter", ".text"), ("globals", "xdp")], "{options:?}");
+    }
+}
+
+/// Functions keep their section, and what they call, whatever of symbol or section clang names.
+#[test]
+fn functions_are_linked() {
+    for options in options("functions_are_linked") {
+        let Some(object) = read("functions_are_linked", "subprograms", options) else { return };
+        let sections = ["square", "cube", "weakly", "add", "subtract", "near", "first", "second", "third", "fourth"]
+            .map(|name| (name, object.function(name).unwrap().section.as_str()));
+        let text = [".text"; 5];
+        assert_eq!(sections.map(|(_, section)| section)[..5], text, "{options:?}");
+        assert_eq!(sections.map(|(_, section)| section)[5..], ["xdp", "xdp", "xdp", "xdp/other", "classifier"]);
+        assert_eq!(calls(&object, "near"), ["cube"]);
+        assert_eq!(calls(&object, "first"), ["near"]);
+        let mut second = calls(&object, "second");
+        second.sort();
+        assert_eq!(second, ["181", "181", "add", "near", "square", "subtract"], "{options:?}");
+        let mut third = calls(&object, "third");
+        third.sort();
+        assert_eq!(third, ["cube", "square", "weakly"]);
+        assert_eq!(calls(&object, "fourth"), ["5"]);
+        assert_eq!(calls(&object, "cube"), ["square"]);
+        assert_eq!(object.license, "Dual MIT/GPL");
+    }
+}
+
+fn spec(name: &str, kind: MapKind, sizes: [u32; 4]) -> MapSpec {
+    let [key_len, value_len, entries_max, flags] = sizes;
+    let (inner, initial, named) = (None, Vec::new(), Vec::new());
+    MapSpec { name: name.into(), kind, key_len, value_len, entries_max, flags, inner, initial, named }
+}
+
+/// Every kind of map, by fields of types and of numbers.
+#[test]
+fn maps_by_type() {
+    use MapKind::*;
+    let element = spec("inner", Array, [4, 8, 2, 0]);
+    let mut expected = vec![
+        spec("red", Array, [4, 8, 2, 0]),
+        spec("blue", Array, [4, 8, 2, 0]),
+        MapSpec {
+            inner: Some(Box::new(element)),
+            named: vec![(1, "red".into()), (4, "blue".into())],
+            ..spec("colours", ArrayOfMaps, [4, 4, 5, 0])
+        },
+        MapSpec { named: vec![(2, "tail".into())], ..spec("programs", ProgramArray, [4, 4, 3, 0]) },
+        MapSpec { inner: Some(Box::new(spec("nested.inner", Hash, [7, 4, 9, 0]))), ..spec("nested", HashOfMaps, [4, 4, 7, 0]) },
+        spec("flows", Hash, [7, 24, 1024, 0]),
+        spec("counters", Array, [4, 24, 16, 0x400]),
+        spec("events", PerfEventArray, [4, 4, 0, 0]),
+        spec("flows_by_cpu", PerCpuHash, [7, 24, 1 << 20, 0]),
+        spec("counters_by_cpu", PerCpuArray, [4, 8, 4, 0]),
+        spec("recent", LruHash, [8, 1, 100, 0]),
+        spec("recent_by_cpu", LruPerCpuHash, [8, 1, 100, 0]),
+        spec("routes", LpmTrie, [8, 4, 64, 1]),
+        spec("ports", DevMap, [4, 4, 8, 0]),
+        spec("ports_by_number", DevMapHash, [4, 8, 8, 0]),
+        spec("cpus", CpuMap, [4, 4, 2, 0]),
+        spec("sockets", XskMap, [4, 4, 64, 0]),
+        spec("ring", RingBuffer, [0, 0, 4096, 0]),
+    ];
+    expected.sort_by(|a, b| a.name.cmp(&b.name));
+    for options in options("maps_by_type") {
+        if !options.types {
+            let Some(bytes) = compile("maps_by_type", "maps", options) else { return };
+            let error = Object::read(&bytes).unwrap_err().to_string();
+            assert_eq!(error, "section `.maps`: needs .BTF, which clang writes with -g");
+            continue;
+        }
+        let Some(object) = read("maps_by_type", "maps", options) else { return };
+        let mut maps: Vec<_> = object.maps.iter().filter(|map| !map.is_global_data()).cloned().collect();
+        maps.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(maps, expected, "{options:?}");
+        assert_eq!(calls(&object, "tail"), ["1", "51"]);
+        assert_eq!(calls(&object, "use_maps"), ["2", "2", "3", "130", "1", "1", "12"]);
+        let loaded: Vec<_> = loaded_maps(&object);
+        let used = ["counters", "ports", "flows", "flows_by_cpu", "recent", "ring", "colours", "programs"];
+        assert_eq!(loaded, used, "{options:?}");
+    }
+}
+
+/// Maps that code takes, in order.
+fn loaded_maps(object: &Object) -> Vec<&str> {
+    let name = |instruction| match instruction {
+        Instruction::LoadImm64 { source: WideSource::MapByIndex, value, .. } => Some(object.maps[value as usize].name.as_str()),
+        _ => None,
+    };
+    instructions(object).filter_map(|(_, instruction)| name(instruction)).collect()
+}
+
+/// Definitions from before BTF, of either length; types are not needed.
+#[test]
+fn maps_by_number() {
+    let flows = spec("flows", MapKind::Hash, [7, 24, 1024, 1]);
+    let counters = spec("counters", MapKind::PerCpuArray, [4, 8, 256, 0]);
+    let hidden = spec("hidden", MapKind::Array, [4, 4, 1, 0]);
+    let outer = MapSpec { inner: Some(Box::new(hidden.clone())), ..spec("outer", MapKind::ArrayOfMaps, [4, 4, 2, 0]) };
+    for options in options("maps_by_number") {
+        let Some(object) = read("maps_by_number", "maps_legacy", options) else { return };
+        assert_eq!(object.maps[..3], [flows.clone(), counters.clone(), hidden.clone()]);
+        assert_eq!(loaded_maps(&object), ["counters", "hidden", "flows"], "{options:?}");
+        let long = Options { defines: &["LONG_DEFINITION"], ..options };
+        let object = read("maps_by_number", "maps_legacy", long).unwrap();
+        assert_eq!(object.maps[..4], [flows.clone(), counters.clone(), hidden.clone(), outer.clone()]);
+        assert_eq!(loaded_maps(&object), ["counters", "hidden", "outer", "flows"], "{options:?}");
+    }
+}
