@@ -23,7 +23,6 @@ const SEED: u64 = 0;
 const MEMORY: u32 = REGION_UNIT;
 
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     /// Memory of the program, hex bytes: readable and writable.
     #[arg(long = "memory", value_name = "HEX", conflicts_with = "positional")]
@@ -100,7 +99,8 @@ fn cage(memory: &[u8]) -> Result<Cage, nearside_engine::CageError> {
     Ok(cage)
 }
 
-fn rejected(slots: &[Slot], error: CompileError) -> anyhow::Error {
+/// A refusal with the instruction.
+pub(crate) fn rejected(slots: &[Slot], error: CompileError) -> anyhow::Error {
     let pc = match &error {
         CompileError::Instruction { pc, .. } => Some(*pc),
         _ => None,
@@ -108,7 +108,8 @@ fn rejected(slots: &[Slot], error: CompileError) -> anyhow::Error {
     anyhow!("rejected: {error}{}", instruction(slots, pc))
 }
 
-fn trapped(slots: &[Slot], trap: Trap) -> anyhow::Error {
+/// A trap with the instruction.
+pub(crate) fn trapped(slots: &[Slot], trap: Trap) -> anyhow::Error {
     anyhow!("trap: {trap}{}", instruction(slots, trap.pc().map(|pc| pc as usize)))
 }
 

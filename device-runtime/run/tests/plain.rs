@@ -1,22 +1,9 @@
 //! What conformance runners rely on: the command line, what is printed where, exit codes; in both engines.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+mod common;
 
+use common::nearside_run;
 use nearside_programs::assemble;
-
-fn nearside_run(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nearside-run"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command line that cannot work is refused before anything is read.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
 
 /// A program as runners write it: two digits a byte, two spaces between bytes.
 fn program(text: &str) -> String {
