@@ -34,9 +34,11 @@ mod helpers;
 mod interpreter;
 mod intrinsic;
 mod jit;
+mod maps;
 mod memory;
 mod module;
 pub mod packet;
+mod shared;
 mod trap;
 mod verify;
 
@@ -45,6 +47,10 @@ pub use counting::{BlockCount, Counted};
 pub use fuel::{Fuel, OutOfFuel};
 pub use helpers::{HelperFault, Helpers, NoHelpers};
 pub use jit::{Fallback, JIT_SLOTS_MAX};
+pub use maps::{
+    Batch, CPUS_MAX, EVENT_LEN_MAX, EVENT_QUEUE_LEN, MapError, MapHelpers, MapLimits, MapReader, MapSetup, MapWriter, Maps,
+    MapsError, PacketBytes, RESERVED_MAX, SpecError,
+};
 pub use memory::{Access, Memory, Operation, REGION_UNIT, Region};
 pub use module::{Backend, Module};
 pub use trap::Trap;

@@ -26,7 +26,7 @@ pub struct Helper {
 /// Who runs a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A function of its arguments and the cage; the engine's own, lowered inline where that pays.
+    /// A function of its arguments and the cage, or what moves control; the engine's own, lowered inline where that pays.
     Intrinsic,
     /// One call a batch, on columns by handle; the device's.
     Vector,
@@ -58,7 +58,7 @@ helpers! {
     TRACE_PRINTK = 6, "trace_printk", 5, Kernel, PACKET, "long trace_printk(format, format_len, ...): one line for whoever debugs; at most three values";
     GET_PRANDOM_U32 = 7, "get_prandom_u32", 0, Kernel, PACKET, "u32 get_prandom_u32()";
     GET_SMP_PROCESSOR_ID = 8, "get_smp_processor_id", 0, Kernel, PACKET, "u32 get_smp_processor_id(): the worker, which per-CPU maps go by";
-    TAIL_CALL = 12, "tail_call", 3, Kernel, PACKET,
+    TAIL_CALL = 12, "tail_call", 3, Intrinsic, PACKET,
         "long tail_call(context, program_array, index): goes on in the program there, in this frame; comes back, with a negative errno, only if there is none or after 33 of them";
     REDIRECT = 23, "redirect", 2, Kernel, PACKET, "long redirect(ifindex, flags): returns XDP_REDIRECT, or XDP_ABORTED for flags other than 0";
     PERF_EVENT_OUTPUT = 25, "perf_event_output", 5, Kernel, PACKET,
@@ -77,7 +77,7 @@ helpers! {
     RINGBUF_QUERY = 134, "ringbuf_query", 2, Kernel, PACKET,
         "u64 ringbuf_query(map, flags): 0 bytes to read, 1 bytes of the ring, 2 consumer's position, 3 producer's position";
     KTIME_GET_COARSE_NS = 160, "ktime_get_coarse_ns", 0, Kernel, PACKET, "u64 ktime_get_coarse_ns(): monotonic clock, cheaper and coarser";
-    LOOP = 181, "loop", 4, Kernel, PACKET,
+    LOOP = 181, "loop", 4, Intrinsic, PACKET,
         "long loop(count, callback, context, flags): calls callback(index, context) until it returns 1 or count is reached; returns the calls made";
     XDP_GET_BUFF_LEN = 188, "xdp_get_buff_len", 1, Kernel, PACKET, "u64 xdp_get_buff_len(context): bytes of the packet";
     XDP_LOAD_BYTES = 189, "xdp_load_bytes", 4, Kernel, PACKET, "long xdp_load_bytes(context, offset, buffer, len): returns 0 or a negative errno";

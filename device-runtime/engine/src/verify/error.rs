@@ -94,9 +94,31 @@ pub enum Reason {
         /// Its offset.
         offset: i16,
     },
-    /// Maps do not exist in this engine.
-    #[error("refers to a map, which this target does not have")]
-    Map,
+    /// File descriptors are the kernel's; whoever reads an object names its maps by index.
+    #[error("refers to a map by file descriptor, which only the kernel has: maps go by index here")]
+    MapByFd,
+    /// The program has fewer maps.
+    #[error("map {index} is not among the program's")]
+    NoSuchMap {
+        /// The index.
+        index: u32,
+    },
+    /// Only an array that fits into the cage has an element 0 at a known address.
+    #[error("map {index} is no array whose first element has an address")]
+    NoDirectValue {
+        /// The map.
+        index: u32,
+    },
+    /// The address is behind the element.
+    #[error("offset {offset} is not within the {value_len} bytes of a value of map {index}")]
+    OutOfValue {
+        /// The map.
+        index: u32,
+        /// Into the element.
+        offset: u64,
+        /// Bytes of the element.
+        value_len: u32,
+    },
     /// Platform variables do not exist in this engine.
     #[error("refers to a variable of the platform, which this target does not have")]
     Variable,

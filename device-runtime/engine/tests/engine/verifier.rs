@@ -129,10 +129,13 @@ fn the_kernels_helpers_are_refused_by_name() {
 }
 
 #[test]
-fn maps_variables_and_packets_do_not_exist() {
+fn files_variables_and_packets_do_not_exist() {
     let wide = |source| Instruction::LoadImm64 { dst: Reg::R1, source, value: 0 };
-    for source in [WideSource::MapByFd, WideSource::MapValueByFd, WideSource::MapByIndex, WideSource::MapValueByIndex] {
-        refused_instruction(wide(source), Reason::Map);
+    for source in [WideSource::MapByFd, WideSource::MapValueByFd] {
+        refused_instruction(wide(source), Reason::MapByFd);
+    }
+    for source in [WideSource::MapByIndex, WideSource::MapValueByIndex] {
+        refused_instruction(wide(source), Reason::NoSuchMap { index: 0 });
     }
     refused_instruction(wide(WideSource::Variable), Reason::Variable);
     refused_instruction(Instruction::LoadPacket { size: Size::W, index: None, imm: 0 }, Reason::LegacyPacketLoad);
