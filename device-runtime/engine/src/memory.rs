@@ -173,14 +173,6 @@ impl<'a> Memory<'a> {
         Ok(&mut self.bytes[range])
     }
 
-    /// Copies `len` bytes; the ranges may overlap.
-    pub(crate) fn copy(&mut self, from: u64, to: u64, len: usize) -> Result<(), HelperFault> {
-        let source = self.range(from, len, Operation::Load)?;
-        let target = self.range(to, len, Operation::Store)?;
-        self.bytes.copy_within(source, target.start);
-        Ok(())
-    }
-
     fn range(&self, address: u64, len: usize, operation: Operation) -> Result<std::ops::Range<usize>, HelperFault> {
         match self.place(address, len, operation)? {
             Place::Own(offset) => Ok(offset..offset + len),

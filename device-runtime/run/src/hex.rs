@@ -35,6 +35,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     if digits % 2 == 0 { Ok(bytes) } else { Err(HexError::Odd { digits }) }
 }
 
+/// Writes bytes, two digits each.
+pub(crate) fn print(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +52,7 @@ mod tests {
         assert_eq!(parse("00fF 1\t2\n"), Ok(vec![0, 0xff, 0x12]));
         assert_eq!(parse("123"), Err(HexError::Odd { digits: 3 }));
         assert_eq!(parse("0x12"), Err(HexError::Digit { found: 'x', position: 2 }));
+        assert_eq!(print(&[0, 0xff, 0x12]), "00ff12");
         assert_eq!(parse("äa"), Err(HexError::Digit { found: 'ä', position: 1 }));
     }
 }

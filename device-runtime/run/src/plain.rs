@@ -86,7 +86,7 @@ fn execute(slots: &[Slot], memory: &[u8], backend: Backend, fuel: u64) -> anyhow
     let mut cage = cage(memory).context("no memory for the program")?;
     let address = if memory.is_empty() { 0 } else { u64::from(MEMORY) };
     let arguments = [address, memory.len() as u64, 0, 0, 0];
-    module.run(&mut cage, 0, arguments, &mut Fuel(fuel), &mut Environment::new(SEED)).map_err(|trap| trapped(slots, trap))
+    module.run(&mut cage, 0, arguments, &mut Fuel(fuel), &mut Environment::new(0, SEED)).map_err(|trap| trapped(slots, trap))
 }
 
 fn cage(memory: &[u8]) -> Result<Cage, nearside_engine::CageError> {

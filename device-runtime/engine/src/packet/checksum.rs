@@ -1,6 +1,6 @@
 //! `csum_diff`: the difference that a change makes to an Internet checksum (RFC 1624).
 
-use super::helpers::{Result, bytes_cost};
+use super::helpers::{Result, bytes_cost, copied};
 use crate::fuel::Fuel;
 use crate::memory::Memory;
 
@@ -26,10 +26,10 @@ pub(super) fn csum_diff(change: &Change, memory: &Memory<'_>, fuel: &mut Fuel) -
     fuel.charge(bytes_cost(u64::from(from_len) + u64::from(to_len)))?;
     let mut sum = seed;
     if to_len > 0 {
-        sum = add(sum, sum_of(memory.read(to, to_len as usize)?));
+        sum = add(sum, sum_of(&copied(to, to_len as usize, memory)?));
     }
     if from_len > 0 {
-        sum = add(sum, !sum_of(memory.read(from, from_len as usize)?));
+        sum = add(sum, !sum_of(&copied(from, from_len as usize, memory)?));
     }
     Ok(fold(sum).into())
 }

@@ -46,16 +46,16 @@ impl Clock {
 pub struct Environment {
     /// What the time is.
     pub clock: Clock,
-    /// `get_smp_processor_id`.
-    pub cpu: u32,
+    /// `get_smp_processor_id`, and whose values a program sees of per-CPU maps.
+    pub(super) cpu: u32,
     random: u64,
     log: VecDeque<String>,
 }
 
 impl Environment {
     /// The system's clocks, and random numbers that follow from `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self { clock: Clock::System, cpu: 0, random: seed, log: VecDeque::new() }
+    pub fn new(cpu: u32, seed: u64) -> Self {
+        Self { clock: Clock::System, cpu, random: seed, log: VecDeque::new() }
     }
 
     /// Lines that `trace_printk` wrote since the last call, the newest 1024 of them.

@@ -5,8 +5,9 @@ use nearside_programs::abi::packet::{
     METADATA_LEN_MAX, RX_QUEUE_INDEX, TAIL_LEN,
 };
 
-use super::helpers::{ACCESS, FAULT, INVALID, Result, bytes_cost, errno};
+use super::helpers::{ACCESS, FAULT, INVALID, Result, bytes_cost, copied, errno};
 use crate::fuel::Fuel;
+use crate::maps::PacketBytes;
 use crate::memory::Memory;
 
 /// The kernel's bound on what `xdp_load_bytes` and `xdp_store_bytes` move, and from where.
@@ -63,6 +64,10 @@ impl Frame {
         self.data_end - self.data
     }
 
+    pub(super) fn packet_bytes(&self) -> PacketBytes {
+        PacketBytes { address: self.data, len: self.len() }
+    }
+
     pub(super) fn is_context(&self, address: u64) -> bool {
         address as u32 == self.context
     }
@@ -117,7 +122,8 @@ impl Frame {
             Err(error) => return errno(error),
         };
         fuel.charge(bytes_cost(len as u64))?;
-        memory.copy(address, transfer.address, len)?;
+        let bytes = copied(address, len, memory)?;
+        memory.copy_in(transfer.address, &bytes)?;
         Ok(0)
     }
 
@@ -127,7 +133,8 @@ impl Frame {
             Err(error) => return errno(error),
         };
         fuel.charge(bytes_cost(len as u64))?;
-        memory.copy(transfer.address, address, len)?;
+        let bytes = copied(transfer.address, len, memory)?;
+        memory.copy_in(address, &bytes)?;
         Ok(0)
     }
 

@@ -7,6 +7,7 @@ use super::frame::{Frame, Transfer};
 use super::redirect::{self, Redirect};
 use crate::fuel::Fuel;
 use crate::helpers::{HelperFault, Helpers};
+use crate::maps::MapHelpers;
 use crate::memory::Memory;
 
 pub(super) type Result = std::result::Result<u64, HelperFault>;
@@ -28,17 +29,27 @@ pub(super) fn bytes_cost(len: u64) -> u64 {
     len.div_ceil(8)
 }
 
+/// A copy of a program's bytes, be they the cage's own or a map's.
+pub(super) fn copied(address: u64, len: usize, memory: &Memory<'_>) -> std::result::Result<Vec<u8>, HelperFault> {
+    memory.check_load(address, len)?;
+    let mut bytes = vec![0; len];
+    memory.copy_out(address, &mut bytes)?;
+    Ok(bytes)
+}
+
 /// The helpers of one run over one packet.
 #[derive(Debug)]
 pub(super) struct PacketHelpers<'a> {
     frame: &'a mut Frame,
     environment: &'a mut Environment,
+    maps: MapHelpers,
     redirect: Option<Redirect>,
 }
 
 impl<'a> PacketHelpers<'a> {
     pub(super) fn new(frame: &'a mut Frame, environment: &'a mut Environment) -> Self {
-        Self { frame, environment, redirect: None }
+        let maps = MapHelpers::new(environment.cpu);
+        Self { frame, environment, maps, redirect: None }
     }
 
     /// What the last of `redirect` and `redirect_map` said.
@@ -62,8 +73,16 @@ impl Helpers for PacketHelpers<'_> {
             helper::XDP_GET_BUFF_LEN => Ok(self.frame(context)?.len().into()),
             helper::XDP_LOAD_BYTES => self.frame(context)?.load_bytes(Transfer::new(a, b, c), memory, fuel),
             helper::XDP_STORE_BYTES => self.frame(context)?.store_bytes(Transfer::new(a, b, c), memory, fuel),
+            helper::PERF_EVENT_OUTPUT => {
+                let packet = self.frame(context)?.packet_bytes();
+                self.maps.perf_event_output(arguments, Some(packet), memory, fuel)
+            }
             helper::REDIRECT => Ok(redirect::to_interface(&mut self.redirect, arguments[0], arguments[1])),
-            number => self.environment.call(number, arguments, memory, fuel),
+            helper::REDIRECT_MAP => redirect::to_entry(&mut self.redirect, [arguments[0], a, b], memory, fuel),
+            number => match self.maps.call(number, arguments, memory, fuel) {
+                Some(result) => result,
+                None => self.environment.call(number, arguments, memory, fuel),
+            },
         }
     }
 }

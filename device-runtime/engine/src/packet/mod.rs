@@ -12,10 +12,13 @@ mod helpers;
 mod print;
 mod redirect;
 
+use std::sync::Arc;
+
 use nearside_programs::abi::packet::{Action, BUFFER_LEN, HEADROOM, PACKET_LEN_MAX};
 
 use crate::cage::{Cage, CageError};
 use crate::fuel::Fuel;
+use crate::maps::Maps;
 use crate::memory::{Access, REGION_UNIT, Region};
 use crate::module::Module;
 use crate::trap::Trap;
@@ -108,6 +111,14 @@ impl PacketCage {
         let cage =
             Cage::new(&[region(CONTEXT, REGION_UNIT, Access::ReadOnly), region(BUFFER, BUFFER_LEN_MAX, Access::ReadWrite)])?;
         Ok(Self { cage, frame: Frame::new(CONTEXT, BUFFER, 0) })
+    }
+
+    /// Gives programs these maps, see [`Cage::attach`].
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn attach(&mut self, maps: &Arc<Maps>) -> Result<(), CageError> {
+        self.cage.attach(maps)
     }
 
     /// Runs entry point `entry` of a module over a packet.

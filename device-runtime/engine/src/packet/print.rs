@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::helpers::{INVALID, Result as HelperResult, bytes_cost, errno};
+use super::helpers::{INVALID, Result as HelperResult, bytes_cost, copied, errno};
 use crate::fuel::Fuel;
 use crate::helpers::HelperFault;
 use crate::memory::Memory;
@@ -24,7 +24,7 @@ pub(super) fn format(
 ) -> Result<(u64, Option<String>), HelperFault> {
     let format_len = (format_len as u32).min(FORMAT_LEN_MAX);
     fuel.charge(bytes_cost(u64::from(format_len) + (VALUES_MAX * TEXT_LEN_MAX) as u64))?;
-    let bytes = memory.read(format, format_len as usize)?;
+    let bytes = copied(format, format_len as usize, memory)?;
     let line = bytes.iter().position(|byte| *byte == 0).and_then(|end| {
         let text = std::str::from_utf8(&bytes[..end]).ok().filter(|text| text.bytes().all(is_printable))?;
         Printer { format: text.as_bytes(), values: values.into_iter(), memory, line: String::new() }.print()
@@ -150,7 +150,8 @@ impl Printer<'_, '_> {
 
     /// Up to its zero, or where the memory ends; nothing if there is none, as in the kernel.
     fn text(&self, address: u64) -> String {
-        let byte = |index| self.memory.read(address + index as u64, 1).ok().map(|byte| byte[0]).filter(|byte| *byte != 0);
+        let byte =
+            |index| copied(address.wrapping_add(index as u64), 1, self.memory).ok().map(|byte| byte[0]).filter(|byte| *byte != 0);
         let bytes: Vec<u8> = (0..TEXT_LEN_MAX - 1).map_while(byte).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }

@@ -1,9 +1,11 @@
 //! Packets: where they are, what helpers do to them, what becomes of them; the same in both engines.
 
 use nearside_engine::packet::{Clock, Environment, Mode, Packet, PacketCage, PacketError, Redirect, Verdict};
-use nearside_engine::{Backend, Code, Fuel, HelperFault, Module, Trap};
+use nearside_engine::{Backend, Code, Fuel, HelperFault, MapLimits, MapSetup, Maps, Module, Trap};
 use nearside_programs::abi::packet::{Action, PACKET_LEN_MAX};
+use nearside_programs::isa::Slot;
 use nearside_programs::manifest::Target;
+use nearside_programs::{MapKind, MapSpec};
 
 use crate::common::{FUEL, text_code};
 
@@ -22,13 +24,22 @@ struct Both([(Module, PacketCage, Environment); 2]);
 
 impl Both {
     fn new(text: &str) -> Self {
-        let code = text_code(text).code;
+        Self::with_code(&text_code(text).code, &[])
+    }
+
+    /// Maps of its own for each engine.
+    fn with_code(slots: &[Slot], specs: &[MapSpec]) -> Self {
         let one = |backend| {
-            let code = Code { slots: &code, entries: &[0], maps: &[], target: Target::Packet };
-            let mut environment = Environment::new(42);
+            let code = Code { slots, entries: &[0], maps: specs, target: Target::Packet };
+            let mut environment = Environment::new(3, 42);
             environment.clock = Clock::Fixed(1_000_000_007);
-            environment.cpu = 3;
-            (Module::compile(code, backend).unwrap(), PacketCage::new().unwrap(), environment)
+            let mut cage = PacketCage::new().unwrap();
+            let maps = Maps::new(specs, &MapSetup { cpus: 4, limits: MapLimits::default(), entries: &[] }).unwrap();
+            if let Some(devices) = maps.find("devices") {
+                maps.host(devices).unwrap().update(&[1, 0, 0, 0], &[9, 0, 0, 0], 0).unwrap();
+            }
+            cage.attach(&maps).unwrap();
+            (Module::compile(code, backend).unwrap(), cage, environment)
         };
         Self([Backend::Interpreter, Backend::Jit].map(one))
     }
@@ -204,6 +215,47 @@ fn redirects_have_a_target() {
     assert_eq!(outcome.verdict.redirect, Some(Redirect::Interface(5)));
     let outcome = returns("r1 = 0x5\nr2 = 0x1\ncall 0x17\nexit", &BYTES, 0);
     assert_eq!(outcome.verdict.redirect, None);
+}
+
+fn spec(name: &str, kind: MapKind, value_len: u32) -> MapSpec {
+    let (inner, initial, named) = (None, vec![], vec![]);
+    MapSpec { name: name.into(), kind, key_len: 4, value_len, entries_max: 4, flags: 0, inner, initial, named }
+}
+
+/// Entry 1 of the devmap is interface 9; no other is there.
+#[test]
+fn redirects_by_map_have_a_target_or_a_fallback() {
+    let run = |kind, key: u32, flags: u32| {
+        let mut code = text_code(&format!("r1 = 0x0 ll\nr2 = {key:#x}\nr3 = {flags:#x}\ncall 0x33\nexit")).code;
+        code[0].src = 5;
+        let verdict = Both::with_code(&code, &[spec("devices", kind, 4)]).run(&BYTES).verdict;
+        (verdict.result, verdict.redirect)
+    };
+    let device = Redirect::Map { map: 0, key: 1, value: 9 };
+    for kind in [MapKind::DevMap, MapKind::DevMapHash, MapKind::CpuMap] {
+        assert_eq!(run(kind, 1, 0), (Ok(4), Some(device)));
+        assert_eq!(run(kind, 1, 2), (Ok(4), Some(device)));
+        assert_eq!([0, 1, 2, 3].map(|action| run(kind, 0, action)), [0, 1, 2, 3].map(|action| (Ok(action), None)));
+        assert_eq!(run(kind, 77, 1), (Ok(1), None));
+        assert_eq!(run(kind, 1, 4), (Ok(0), None));
+    }
+    let all = |exclude_ingress| (Ok(4), Some(Redirect::All { map: 0, exclude_ingress }));
+    assert_eq!(run(MapKind::DevMap, 0, 8), all(false));
+    assert_eq!(run(MapKind::DevMapHash, 0, 0x18), all(true));
+    assert_eq!(run(MapKind::CpuMap, 1, 8), (Ok(0), None));
+}
+
+/// Formats and sums may be in maps, and packets go there and come from there.
+#[test]
+fn helpers_reach_into_maps() {
+    // r6: the value; 16 bytes of the packet go there; r7: their sum; 4 of them come back to the packet's begin.
+    let text = "r6 = 0x0 ll\nr2 = 0x10\nr3 = r6\nr4 = 0x10\nr8 = r1\ncall 0xbd\nr1 = 0x0\nr2 = 0x0\nr3 = r6\nr4 = 0x4\nr5 = 0x0\ncall 0x1c\nr7 = r0
+        r1 = r8\nr2 = 0x0\nr3 = r6\nr3 += 0x8\nr4 = 0x4\ncall 0xbe\nr0 = r7\nexit";
+    let mut code = text_code(text).code;
+    code[0].src = 6;
+    let outcome = Both::with_code(&code, &[spec("values", MapKind::Array, 16)]).run(&BYTES);
+    assert_eq!(outcome.verdict.result, Ok(0x1211 + 0x1413));
+    assert_eq!(outcome.packet[..5], [25, 26, 27, 28, 5]);
 }
 
 #[test]

@@ -1,22 +1,26 @@
 //! One engine with everything a program works on.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use nearside_engine::packet::{Clock, Environment, Mode, Packet, PacketCage, Verdict};
-use nearside_engine::{Backend, Code, Fuel, Module};
-use nearside_programs::Object;
+use nearside_engine::{Backend, Code, Fuel, MapLimits, MapSetup, Maps, Module};
 use nearside_programs::isa::Slot;
 use nearside_programs::manifest::Target;
 
-use super::Arguments;
+use super::program::Program;
+use super::{Arguments, CPU};
 use crate::plain::rejected;
 
 /// A program, its packet, its maps.
 pub(super) struct Lane {
     module: Module,
+    code: Vec<Slot>,
     entry: u32,
     mode: Mode,
     fuel: u64,
     cage: PacketCage,
+    maps: Arc<Maps>,
     environment: Environment,
 }
 
@@ -37,23 +41,30 @@ impl Outcome {
 }
 
 impl Lane {
-    pub(super) fn new(
-        object: &Object,
-        code: &[Slot],
-        entry: u32,
-        backend: Backend,
-        arguments: &Arguments,
-    ) -> anyhow::Result<Self> {
-        let unverified = Code { slots: code, entries: &[entry], maps: &object.maps, target: Target::Packet };
-        let module = Module::compile(unverified, backend)
-            .map_err(|error| rejected(code, error))
-            .with_context(|| format!("object {}", arguments.object.display()))?;
+    /// Verifies and compiles a program, and makes its maps.
+    pub(super) fn new(program: &Program<'_>, backend: Backend, arguments: &Arguments) -> anyhow::Result<Self> {
+        let Program { object, entry, entries, code } = program;
+        let slots: Vec<u32> = entries.iter().map(|(_, slot)| *slot).collect();
+        let unverified = Code { slots: code, entries: &slots, maps: &object.maps, target: Target::Packet };
+        let module = Module::compile(unverified, backend).map_err(|error| rejected(code, error))?;
         if let Some(fallback) = module.fallback() {
             eprintln!("nearside-run: interpreted: {fallback}");
         }
         let mode = if backend == Backend::Interpreter { Mode::Count } else { Mode::Run };
-        let cage = PacketCage::new().context("no memory for packets")?;
-        Ok(Self { module, entry, mode, fuel: arguments.fuel, cage, environment: Environment::new(arguments.seed) })
+        let maps = Maps::new(&object.maps, &MapSetup { cpus: arguments.cpus, limits: MapLimits::default(), entries })?;
+        let mut cage = PacketCage::new().context("no memory for packets")?;
+        cage.attach(&maps).context("no memory for maps")?;
+        let environment = Environment::new(CPU, arguments.seed);
+        Ok(Self { module, code: code.clone(), entry: *entry, mode, fuel: arguments.fuel, cage, maps, environment })
+    }
+
+    pub(super) fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// What it runs, for messages.
+    pub(super) fn code(&self) -> &[Slot] {
+        &self.code
     }
 
     pub(super) fn run(&mut self, packet: Packet<'_>, clock: Clock) -> anyhow::Result<Outcome> {

@@ -2,6 +2,7 @@
 
 mod capture;
 mod lane;
+mod maps;
 mod program;
 
 use std::io::{self, BufWriter, Write};
@@ -10,15 +11,19 @@ use std::path::PathBuf;
 use anyhow::Context;
 use nearside_engine::Backend;
 use nearside_engine::packet::{Clock, Packet};
-use nearside_programs::isa::Slot;
+use nearside_programs::Object;
 
 use crate::plain::trapped;
 use capture::{Capture, Captured, Outputs};
 use lane::{Lane, Outcome};
+use maps::Contents;
+use program::Program;
 
 /// Interface and queue that packets come from, as the kernel's `BPF_PROG_TEST_RUN` has them: loopback's first.
 const INTERFACE: u32 = 1;
 const QUEUE: u32 = 0;
+/// Which CPU's values of per-CPU maps the program sees.
+const CPU: u32 = 0;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,6 +35,15 @@ pub(crate) struct Arguments {
     /// The section or the function to run; needed if there are several.
     #[arg(long, value_name = "NAME")]
     section: Option<String>,
+    /// What is in maps before the first packet, JSON: {"map": [{"key": "hex", "value": "hex"}]}.
+    #[arg(long, value_name = "FILE")]
+    maps: Option<PathBuf>,
+    /// Where to write what is in maps after the last packet, in the same form.
+    #[arg(long, value_name = "FILE")]
+    dump_maps: Option<PathBuf>,
+    /// How many values per-CPU maps have; the program runs on CPU 0.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    cpus: u32,
     /// Where to write the packets as the program left them, a file for each action.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -43,18 +57,31 @@ pub(crate) struct Arguments {
 
 /// Runs a program over a capture. The interpreter counts; asked for, the JIT runs beside it, on memory of its own, and must do the same.
 pub(crate) fn run(arguments: &Arguments, jit: bool) -> anyhow::Result<()> {
-    let object = program::read(&arguments.object)?;
-    let entry = program::select(&object, arguments.section.as_deref())
-        .with_context(|| format!("object {}", arguments.object.display()))?
-        .start;
-    let code = program::reachable(&object, &[entry]);
-    let backends: &[Backend] = if jit { &[Backend::Interpreter, Backend::Jit] } else { &[Backend::Interpreter] };
-    let lanes = backends.iter().map(|&backend| Lane::new(&object, &code, entry, backend, arguments));
-    let mut lanes = lanes.collect::<anyhow::Result<Vec<_>>>()?;
-    packets(arguments, &code, &mut lanes)
+    let mut object = program::read(&arguments.object)?;
+    let setup = arguments.maps.as_deref().map(Contents::read).transpose()?.unwrap_or_default();
+    setup.declare(&mut object)?;
+    let mut lanes = lanes(arguments, &object, &setup, jit).with_context(|| format!("object {}", arguments.object.display()))?;
+    packets(arguments, &mut lanes)?;
+    match (&arguments.dump_maps, lanes.first()) {
+        (Some(path), Some(lane)) => Contents::take(&object, lane.maps())?.write(path),
+        _ => Ok(()),
+    }
 }
 
-fn packets(arguments: &Arguments, code: &[Slot], lanes: &mut [Lane]) -> anyhow::Result<()> {
+/// The engines, each with a program and maps of its own.
+fn lanes(arguments: &Arguments, object: &Object, setup: &Contents, jit: bool) -> anyhow::Result<Vec<Lane>> {
+    let entry = program::select(object, arguments.section.as_deref())?.start;
+    let program = Program::new(object, entry, setup.programs(object)?);
+    let backends: &[Backend] = if jit { &[Backend::Interpreter, Backend::Jit] } else { &[Backend::Interpreter] };
+    let lane = |&backend| {
+        let lane = Lane::new(&program, backend, arguments)?;
+        setup.fill(object, lane.maps())?;
+        Ok(lane)
+    };
+    backends.iter().map(lane).collect()
+}
+
+fn packets(arguments: &Arguments, lanes: &mut [Lane]) -> anyhow::Result<()> {
     let mut capture = Capture::open(&arguments.pcap)?;
     let mut outputs = arguments.out.as_ref().map(|folder| Outputs::create(folder, &capture)).transpose()?;
     let mut stdout = BufWriter::new(io::stdout().lock());
@@ -63,6 +90,7 @@ fn packets(arguments: &Arguments, code: &[Slot], lanes: &mut [Lane]) -> anyhow::
         let outcome = one_packet(lanes, &captured).with_context(|| format!("packet {index}"))?;
         let action = outcome.verdict.action();
         if let Err(trap) = outcome.verdict.result {
+            let code = lanes.first().map_or(&[][..], Lane::code);
             eprintln!("nearside-run: packet {index}: {}", trapped(code, trap));
         }
         for line in &outcome.log {

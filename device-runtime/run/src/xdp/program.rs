@@ -3,9 +3,34 @@
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use nearside_programs::Object;
 use nearside_programs::isa::{CallTarget, Instruction, Slot, WideSource, decode};
 use nearside_programs::object::{Function, OBJECT_LEN_MAX};
+use nearside_programs::{MapKind, Object};
+
+/// What of an object is run.
+pub(super) struct Program<'a> {
+    pub(super) object: &'a Object,
+    /// First slot of the function that packets go to.
+    pub(super) entry: u32,
+    /// Everything that may be entered: names and first slots.
+    pub(super) entries: Vec<(&'a str, u32)>,
+    /// The object's code without what is not reached from there.
+    pub(super) code: Vec<Slot>,
+}
+
+impl<'a> Program<'a> {
+    /// The function at `entry`, those at `tails`, and those that the object's own program arrays name.
+    pub(super) fn new(object: &'a Object, entry: u32, tails: Vec<u32>) -> Self {
+        let arrays = object.maps.iter().filter(|map| map.kind == MapKind::ProgramArray);
+        let named = arrays.flat_map(|map| &map.named).filter_map(|(_, name)| object.function(name));
+        let mut roots: Vec<u32> = named.map(|function| function.start).chain(tails).chain([entry]).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let entries = object.functions.iter().filter(|function| roots.contains(&function.start));
+        let entries = entries.map(|function| (function.name.as_str(), function.start)).collect();
+        Self { object, entry, entries, code: reachable(object, &roots) }
+    }
+}
 
 /// Where functions are that no loader attaches.
 const TEXT: &str = ".text";
@@ -57,7 +82,7 @@ fn list(functions: &[&Function]) -> String {
 
 /// The code of an object with everything replaced that `roots` do not lead to, so that programs of other kinds beside them do not matter; slots stay where
 /// they are.
-pub(super) fn reachable(object: &Object, roots: &[u32]) -> Vec<Slot> {
+fn reachable(object: &Object, roots: &[u32]) -> Vec<Slot> {
     let mut wanted = vec![false; object.functions.len()];
     let mut open: Vec<usize> = roots.iter().filter_map(|&slot| function_at(object, slot.into())).collect();
     while let Some(index) = open.pop() {
