@@ -6,7 +6,7 @@ mod maps;
 mod program;
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nearside_engine::Backend;
@@ -59,8 +59,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, jit: bool) -> anyhow::Result<()> {
     let mut object = program::read(&arguments.object)?;
     let setup = arguments.maps.as_deref().map(Contents::read).transpose()?.unwrap_or_default();
-    setup.declare(&mut object)?;
-    let mut lanes = lanes(arguments, &object, &setup, jit).with_context(|| format!("object {}", arguments.object.display()))?;
+    let mut lanes = lanes(arguments, &mut object, &setup, jit)?;
     packets(arguments, &mut lanes)?;
     match (&arguments.dump_maps, lanes.first()) {
         (Some(path), Some(lane)) => Contents::take(&object, lane.maps())?.write(path),
@@ -69,13 +68,17 @@ pub(crate) fn run(arguments: &Arguments, jit: bool) -> anyhow::Result<()> {
 }
 
 /// The engines, each with a program and maps of its own.
-fn lanes(arguments: &Arguments, object: &Object, setup: &Contents, jit: bool) -> anyhow::Result<Vec<Lane>> {
-    let entry = program::select(object, arguments.section.as_deref())?.start;
-    let program = Program::new(object, entry, setup.programs(object)?);
+fn lanes(arguments: &Arguments, object: &mut Object, setup: &Contents, jit: bool) -> anyhow::Result<Vec<Lane>> {
+    let in_object = || format!("object {}", arguments.object.display());
+    let in_setup = || format!("maps {}", arguments.maps.as_deref().unwrap_or(Path::new("")).display());
+    setup.declare(object).with_context(in_setup)?;
+    let object = &*object;
+    let entry = program::select(object, arguments.section.as_deref()).with_context(in_object)?.start;
+    let program = Program::new(object, entry, setup.programs(object).with_context(in_setup)?);
     let backends: &[Backend] = if jit { &[Backend::Interpreter, Backend::Jit] } else { &[Backend::Interpreter] };
     let lane = |&backend| {
-        let lane = Lane::new(&program, backend, arguments)?;
-        setup.fill(object, lane.maps())?;
+        let lane = Lane::new(&program, backend, arguments).with_context(in_object)?;
+        setup.fill(object, lane.maps()).with_context(in_setup)?;
         Ok(lane)
     };
     backends.iter().map(lane).collect()

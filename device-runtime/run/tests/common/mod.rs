@@ -7,8 +7,27 @@ use std::process::{Command, Output, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nearside_programs::object::Function;
-use nearside_programs::{Object, assemble};
-use pcap_file::pcap::{PcapHeader, PcapWriter, RawPcapPacket};
+use nearside_programs::{MapSpec, Object, assemble};
+use pcap_file::pcap::{PcapHeader, PcapTsResolution, PcapWriter, RawPcapPacket};
+use pcap_file::{DataLink, Endianness};
+
+pub(crate) mod kernel;
+
+/// RFC 9669 §5.4: the instruction, and what it names by index.
+const LDDW: u8 = 0x18;
+const MAP_BY_INDEX: u8 = 5;
+
+/// What captures say that are about nothing else.
+pub(crate) const ETHERNET: PcapHeader = PcapHeader {
+    version_major: 2,
+    version_minor: 4,
+    ts_correction: 0,
+    ts_accuracy: 0,
+    snaplen: 65_535,
+    datalink: DataLink::ETHERNET,
+    ts_resolution: PcapTsResolution::MicroSecond,
+    endianness: Endianness::Little,
+};
 
 pub(crate) mod packet {
     /// Time of every packet of [`super::pcap`]; the fraction is its index.
@@ -31,9 +50,18 @@ pub(crate) fn nearside_run(arguments: &[&str], input: &str) -> Output {
 
 /// An object of functions: name, section, text.
 pub(crate) fn object(functions: &[(&str, &str, &str)]) -> Vec<u8> {
-    let mut object = Object { code: vec![], functions: vec![], maps: vec![], manifest: None, license: "GPL".into() };
+    map_object(functions, vec![])
+}
+
+/// An object of functions and maps; every `lddw` of a 0 is of the first map.
+pub(crate) fn map_object(functions: &[(&str, &str, &str)], maps: Vec<MapSpec>) -> Vec<u8> {
+    let has_maps = !maps.is_empty();
+    let mut object = Object { code: vec![], functions: vec![], maps, manifest: None, license: "GPL".into() };
     for (name, section, text) in functions {
-        let code = assemble(text).unwrap().code;
+        let mut code = assemble(text).unwrap().code;
+        for slot in code.iter_mut().filter(|slot| has_maps && slot.opcode == LDDW && slot.imm == 0) {
+            slot.src = MAP_BY_INDEX;
+        }
         let start = object.code.len() as u32;
         let function = Function { section: (*section).into(), ..Function::new(*name, start, code.len() as u32) };
         object.functions.push(function);
