@@ -3,17 +3,38 @@
 #[path = "clang/mod.rs"]
 mod clang;
 
-use clang::{Options, compile, options};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use clang::{Options, clangs, compile, run, usual};
 use nearside_programs::isa::{CallTarget, Instruction, WideSource, decode};
 use nearside_programs::maps::RDONLY_PROG;
 use nearside_programs::{MapKind, MapSpec, Object};
 
+/// Every combination of ISA, optimisation and types, of the oldest and the newest compiler here.
+fn options(test: &str) -> Vec<Options<'static>> {
+    let mut all = Vec::new();
+    let clangs = clangs(test);
+    let used: BTreeSet<_> = clangs.first().into_iter().chain(clangs.last()).copied().collect();
+    for clang in used {
+        let knows = |isa: &&str| run(Path::new("/dev/null"), Options { isa, ..usual(clang) }).status.success();
+        for isa in ["v1", "v2", "v3", "v4"].into_iter().filter(knows) {
+            for optimisation in ["-O0", "-O1", "-O2", "-Os"] {
+                all.extend([false, true].map(|types| Options { optimisation, isa, types, ..usual(clang) }));
+            }
+        }
+    }
+    if !clangs.is_empty() && !all.iter().any(|options| options.isa == "v4") {
+        println!("SKIP {test}: no clang here compiles for BPF ISA v4 (Debian: apt-get install clang-19)");
+    }
+    all
+}
+
 /// Compiles and reads.
-fn read(test: &str, name: &str, options: Options<'_>) -> Option<Object> {
-    let bytes = compile(test, name, options)?;
-    let object = Object::read(&bytes).unwrap_or_else(|error| panic!("{name} {options:?}: {error}"));
+fn read(name: &str, options: Options<'_>) -> Object {
+    let object = Object::read(&compile(name, options)).unwrap_or_else(|error| panic!("{name} {options:?}: {error}"));
     check(&object);
-    Some(object)
+    object
 }
 
 /// What holds for every object.
@@ -93,7 +114,7 @@ fn words(values: &[u64]) -> Vec<u8> {
 #[test]
 fn globals_are_maps() {
     for options in options("globals_are_maps") {
-        let Some(object) = read("globals_are_maps", "globals", options) else { return };
+        let object = read("globals", options);
         assert_eq!(object.license, "GPL");
         let rodata = map(&object, ".rodata");
         assert_eq!((rodata.kind, rodata.key_len, rodata.entries_max, rodata.flags), (MapKind::Array, 4, 1, RDONLY_PROG));
@@ -115,7 +136,7 @@ fn globals_are_maps() {
 #[test]
 fn functions_are_linked() {
     for options in options("functions_are_linked") {
-        let Some(object) = read("functions_are_linked", "subprograms", options) else { return };
+        let object = read("subprograms", options);
         let sections = ["square", "cube", "weakly", "add", "subtract", "near", "first", "second", "third", "fourth"]
             .map(|name| (name, object.function(name).unwrap().section.as_str()));
         let text = [".text"; 5];
@@ -173,12 +194,11 @@ fn maps_by_type() {
     expected.sort_by(|a, b| a.name.cmp(&b.name));
     for options in options("maps_by_type") {
         if !options.types {
-            let Some(bytes) = compile("maps_by_type", "maps", options) else { return };
-            let error = Object::read(&bytes).unwrap_err().to_string();
+            let error = Object::read(&compile("maps", options)).unwrap_err().to_string();
             assert_eq!(error, "section `.maps`: needs .BTF, which clang writes with -g");
             continue;
         }
-        let Some(object) = read("maps_by_type", "maps", options) else { return };
+        let object = read("maps", options);
         let mut maps: Vec<_> = object.maps.iter().filter(|map| !map.is_global_data()).cloned().collect();
         maps.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(maps, expected, "{options:?}");
@@ -207,11 +227,11 @@ fn maps_by_number() {
     let hidden = spec("hidden", MapKind::Array, [4, 4, 1, 0]);
     let outer = MapSpec { inner: Some(Box::new(hidden.clone())), ..spec("outer", MapKind::ArrayOfMaps, [4, 4, 2, 0]) };
     for options in options("maps_by_number") {
-        let Some(object) = read("maps_by_number", "maps_legacy", options) else { return };
+        let object = read("maps_legacy", options);
         assert_eq!(object.maps[..3], [flows.clone(), counters.clone(), hidden.clone()]);
         assert_eq!(loaded_maps(&object), ["counters", "hidden", "flows"], "{options:?}");
         let long = Options { defines: &["LONG_DEFINITION"], ..options };
-        let object = read("maps_by_number", "maps_legacy", long).unwrap();
+        let object = read("maps_legacy", long);
         assert_eq!(object.maps[..4], [flows.clone(), counters.clone(), hidden.clone(), outer.clone()]);
         assert_eq!(loaded_maps(&object), ["counters", "hidden", "outer", "flows"], "{options:?}");
     }
