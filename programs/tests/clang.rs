@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clang::{Options, clangs, compile, run, usual};
-use nearside_programs::isa::{CallTarget, Instruction, WideSource, decode};
+use nearside_programs::isa::{CallTarget, Instruction, Size, WideSource, decode};
 use nearside_programs::maps::RDONLY_PROG;
 use nearside_programs::{MapKind, MapSpec, Object};
 
@@ -234,5 +234,63 @@ fn maps_by_number() {
         let object = read("maps_legacy", long);
         assert_eq!(object.maps[..4], [flows.clone(), counters.clone(), hidden.clone(), outer.clone()]);
         assert_eq!(loaded_maps(&object), ["counters", "hidden", "outer", "flows"], "{options:?}");
+    }
+}
+
+/// Packed structs and spills need nothing special.
+#[test]
+fn packed_structs_and_spills() {
+    for options in options("packed_structs_and_spills") {
+        let object = read("packed", options);
+        assert_eq!(object.maps, []);
+        let loads_bytes = |instruction| matches!(instruction, Instruction::Load { size: Size::B, .. });
+        assert!(instructions(&object).any(|(_, instruction)| loads_bytes(instruction)), "{options:?}");
+        assert_eq!(object.function("packed").unwrap().section, "xdp");
+    }
+}
+
+/// A section for each function and for each variable.
+#[test]
+fn sections_for_everything() {
+    for clang in clangs("sections_for_everything") {
+        for source in ["globals", "subprograms", "maps"] {
+            let object = read(source, Options { flags: &["-ffunction-sections", "-fdata-sections"], ..usual(clang) });
+            assert!(object.functions.iter().all(|function| !function.section.is_empty()));
+            if source == "globals" {
+                assert_eq!(map(&object, ".data.counter").initial, words(&[40]));
+                assert_eq!(map(&object, ".bss.total"), &MapSpec::global_data(".bss.total", 8, Vec::new()));
+            }
+        }
+    }
+}
+
+/// What is not taken has a line that says where it is.
+#[test]
+fn what_is_refused_is_named() {
+    let cases = [
+        ("UNKNOWN_HELPER", ": no helper is named `bpf_probe_read_kernel`"),
+        ("UNDEFINED_DATA", "of xdp is to `elsewhere`: nothing defines it"),
+        ("UNKNOWN_SECTION", "of xdp is to `set_apart`: its section is neither code, nor maps, nor global data"),
+        ("ADDRESS_IN_DATA", "of .data is to `pointed`: data cannot hold addresses"),
+        ("UNKNOWN_KIND", "map `bloom`: no map here is of kind 30"),
+        ("UNKNOWN_FIELD", "map `odd.colour`: is not known here"),
+        ("CONTRADICTION", "map `odd.key_size`: contradicts another field"),
+        ("NO_KIND", "map `odd`: has no type"),
+        ("NO_NUMBER", "map `odd.max_entries`: is no pointer to an array of as many elements as a number says"),
+        ("NO_STRUCT", "map `odd`: has no type in .BTF"),
+        ("NESTED_TWICE", "map `odd`: has maps of maps"),
+        ("VALUES_OF_HASH", "map `odd`: its values are neither maps nor programs"),
+        ("WRONG_ELEMENT", "relocation at byte 0x20 of .maps is to `number`: the map has no elements of that kind"),
+        ("ELEMENT_BEYOND", "relocation at byte 0x28 of .maps: is at no element of a map"),
+        ("SHORT_LEGACY", "map `legacy`: its definition has less than 20 bytes"),
+        ("ADDRESS_IN_LEGACY", "relocation at byte 0x18 of maps is to `legacy`: data cannot hold addresses"),
+        ("LAYOUT_OF_THE_KERNEL", "of xdp, of type `task_struct`: there is no kernel to adapt to"),
+    ];
+    for clang in clangs("what_is_refused_is_named") {
+        for (define, expected) in cases {
+            let bytes = compile("refused", Options { defines: &[define], ..usual(clang) });
+            let error = Object::read(&bytes).map(|object| object.maps).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{clang} {define}: {error}");
+        }
     }
 }

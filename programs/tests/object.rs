@@ -1,5 +1,8 @@
 //! Objects: what is written is read, by us and by LLVM's tools; what is not an object is refused in one line.
 
+#[path = "samples/linked.rs"]
+mod linked;
+
 use std::collections::BTreeMap;
 
 use nearside_programs::abi::{columnar, helper};
@@ -51,6 +54,11 @@ fn written_objects_are_read_back() {
 
     let foreign = Object { manifest: None, license: String::new(), ..sample() };
     assert_eq!(Object::read(&foreign.write()).unwrap(), foreign);
+
+    let linked = linked::linked();
+    let bytes = linked.write();
+    assert_eq!(Object::read(&bytes).unwrap(), linked);
+    assert_eq!(bytes, Object::read(&bytes).unwrap().write());
 
     // A projection of plain columns has no code at all.
     let empty = Object { code: Vec::new(), functions: Vec::new(), ..sample() };

@@ -16,6 +16,7 @@ pub(crate) struct Options<'a> {
     /// `-g`: without it there is no `.BTF`.
     pub(crate) types: bool,
     pub(crate) defines: &'a [&'a str],
+    pub(crate) flags: &'a [&'a str],
 }
 
 /// The compilers that are here, the newest first; none, and the reason on standard output, if there is none.
@@ -31,7 +32,7 @@ pub(crate) fn clangs(test: &str) -> &'static [&'static str] {
 
 /// What packet programs are usually compiled with.
 pub(crate) fn usual(clang: &str) -> Options<'_> {
-    Options { clang, optimisation: "-O2", isa: "v3", types: true, defines: &[] }
+    Options { clang, optimisation: "-O2", isa: "v3", types: true, defines: &[], flags: &[] }
 }
 
 /// The object of `c/NAME.c`.
@@ -48,6 +49,7 @@ pub(crate) fn run(source: &Path, options: Options<'_>) -> Output {
     command.args(["-target", "bpf", "-Wall", "-Werror", "-Wno-unused-function", options.optimisation]);
     command.arg(format!("-mcpu={}", options.isa));
     command.args(options.types.then_some("-g"));
+    command.args(options.flags);
     command.args(options.defines.iter().map(|define| format!("-D{define}")));
     command.args(["-o", "-", "-x", "c", "-c"]).arg(source).stdin(Stdio::null()).output().expect("the compiler starts")
 }
