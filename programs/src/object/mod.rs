@@ -42,6 +42,8 @@ const LICENSE_SECTION: &str = "license";
 const CODE_SECTION: &str = ".text";
 /// Section of the maps that BTF defines.
 const MAPS_SECTION: &str = ".maps";
+/// An address in data; before LLVM 13 it was `R_BPF_64_64`.
+const R_BPF_64_ABS64: u32 = 2;
 const BTF_SECTION: &str = ".BTF";
 const BTF_EXT_SECTION: &str = ".BTF.ext";
 

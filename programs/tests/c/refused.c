@@ -94,6 +94,13 @@ struct task_struct {
 #define BODY (from = ((struct task_struct *)(long)ctx->data)->pid)
 #endif
 
+#ifdef PART_OF_A_HEADER
+struct ethhdr {
+    u16 h_proto;
+} __attribute__((preserve_access_index));
+#define BODY (from = ((struct ethhdr *)(long)ctx->data)->h_proto)
+#endif
+
 #ifndef BODY
 #define BODY 0
 #endif

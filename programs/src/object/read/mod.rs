@@ -33,7 +33,7 @@ impl Object {
         let relocations = Relocations::new(&elf, &sections)?;
         let mut maps = Maps::read(&elf, &sections)?;
         maps.name_elements(&elf, &sections, &relocations, &functions)?;
-        core::refuse(&sections)?;
+        core::check(&sections)?;
         relocations.resolve(&elf, &sections, &maps, &mut code)?;
         Ok(Self { code, functions, maps: maps.specs, manifest: manifest(&sections)?, license: license(&sections)? })
     }

@@ -5,10 +5,7 @@ use object::{SectionKind, SymbolKind};
 
 use super::{Extent, Writer};
 use crate::maps::{MapKind, MapSpec};
-use crate::object::{MAPS_SECTION, is_read_only_section};
-
-/// `R_BPF_64_ABS64`: an address in data.
-const ABS64: u32 = 2;
+use crate::object::{MAPS_SECTION, R_BPF_64_ABS64, is_read_only_section};
 
 impl Writer<'_> {
     pub(super) fn add_maps(&mut self) {
@@ -43,7 +40,7 @@ impl Writer<'_> {
         self.elf.set_section_data(section, vec![0; len as usize], 8);
         for (offset, kind, name) in elements {
             let symbol = self.named(kind, name);
-            self.relocation(section, offset, symbol, ABS64);
+            self.relocation(section, offset, symbol, R_BPF_64_ABS64);
         }
         self.types.section(MAPS_SECTION, len as u32, &variables);
     }
