@@ -23,7 +23,8 @@ impl Object {
 }
 
 impl Disassembly<'_> {
-    /// Adds what people want to know behind a `;`: names of helpers, maps and functions whose address is taken, the manifest's notes, why a slot is no instruction.
+    /// Adds what people want to know behind a `;`: names of helpers, maps and functions whose address is taken, the manifest's
+    /// notes, why a slot is no instruction.
     pub fn with_comments(self) -> Self {
         Self { comments: true, ..self }
     }

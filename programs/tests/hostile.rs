@@ -83,7 +83,7 @@ fn of_clang() -> &'static [Vec<u8>] {
     static OBJECTS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     OBJECTS.get_or_init(|| {
         let Some(clang) = clang::clangs("spoiled_objects_of_clang_are_answered").first() else { return Vec::new() };
-        let sources = ["globals", "maps", "maps_legacy", "subprograms"];
+        let sources = ["globals", "maps", "maps_legacy", "subprograms", "relocatable"];
         let options = [clang::usual(clang), clang::Options { optimisation: "-O0", types: false, ..clang::usual(clang) }];
         sources.iter().flat_map(|source| options.map(|options| clang::compile(source, options))).collect()
     })

@@ -1,4 +1,5 @@
-//! The kernel takes what [`Object::write`] writes, through libbpf: programs, maps, global data and calls between sections are what they were.
+//! The kernel takes what [`Object::write`] writes, through libbpf: programs, maps, global data and calls between sections are
+//! what they were.
 
 #[path = "clang/mod.rs"]
 mod clang;
@@ -15,8 +16,8 @@ use serde_json::{Value, json};
 /// Prints the bytes of every map that can be read as JSON, behind its name.
 const DUMP: &str = "for map in /sys/fs/bpf/maps/*; do basename $map; bpftool -j map dump pinned $map 2>/dev/null; echo; done";
 
-/// Loads every program of the object into the kernel, with bpftool, runs one of them over a packet of 64 zeros, and returns the line with what it
-/// returned, and the contents of maps.
+/// Loads every program of the object into the kernel, with bpftool, runs one of them over a packet of 64 zeros, and returns the
+/// line with what it returned, and the contents of maps.
 ///
 /// What is pinned, no other process sees.
 fn run(test: &str, bytes: &[u8], program: &str) -> Option<(String, BTreeMap<String, Value>)> {
@@ -79,7 +80,8 @@ fn spec(name: &str, kind: MapKind, [key_len, value_len, entries_max]: [u32; 3]) 
     MapSpec { name: name.into(), kind, key_len, value_len, entries_max, flags: 0, inner, initial, named }
 }
 
-/// Counts packets in an array, in a per-CPU hash and in global data, calls from its section to `.text` and gives the address of a function there.
+/// Counts packets in an array, in a per-CPU hash and in global data, calls from its section to `.text` and gives the address of a
+/// function there.
 const COUNTING: &str = "
 <add>:
     r1 = *(u64 *)(r2 + 0x0)

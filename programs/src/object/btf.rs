@@ -1,7 +1,7 @@
 //! BTF: the types of an object, as far as definitions of maps need them.
 //!
-//! The format is the kernel's (`Documentation/bpf/btf.rst`): a header, a table of records of different lengths, and a table of texts. [`Btf::parse`] walks
-//! the records once; whatever refers to a type by number is checked when it is followed.
+//! The format is the kernel's (`Documentation/bpf/btf.rst`): a header, a table of records of different lengths, and a table of
+//! texts. [`Btf::parse`] walks the records once; whatever refers to a type by number is checked when it is followed.
 
 use super::error::Result;
 use super::{BTF_SECTION, NAME_LEN_MAX, ObjectError};

@@ -10,7 +10,8 @@ fn names(object: &Object) -> Vec<&str> {
     object.functions.iter().map(|function| function.name.as_str()).collect()
 }
 
-/// Files that were linked into one have static functions of the same name: all of them are there, and what is global keeps its name.
+/// Files that were linked into one have static functions of the same name: all of them are there, and what is global keeps its
+/// name.
 #[test]
 fn static_functions_are_told_apart() {
     let read = |symbols: &[(&str, bool)]| {

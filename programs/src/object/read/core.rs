@@ -1,8 +1,9 @@
 //! CO-RE relocations (`.BTF.ext`): code that depends on how the running kernel lays out its types.
 //!
-//! No kernel's types are here to adapt the code to. Clang compiles the code for the object's own types; that is right where those are what packets and
-//! contexts look like everywhere ([`FIXED`]), and where a complete definition says so by its size, as `vmlinux.h` does. An object with any other such relocation is refused. The
-//! rest of `.BTF.ext`, source lines and types of functions, is not needed.
+//! No kernel's types are here to adapt the code to. Clang compiles the code for the object's own types; that is right where those
+//! are what packets and contexts look like everywhere ([`FIXED`]), and where a complete definition says so by its size, as
+//! `vmlinux.h` does. An object with any other such relocation is refused. The rest of `.BTF.ext`, source lines and types of
+//! functions, is not needed.
 
 use super::sections::{Role, Sections};
 use crate::object::btf::{Btf, MAGIC, VERSION, kind, word};

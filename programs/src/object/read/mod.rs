@@ -1,7 +1,8 @@
 //! Bytes to objects, without trusting them.
 //!
-//! [`Object::read`] parses the ELF tables ([`elf`]), tells sections by what they hold and links those with code into one program ([`sections`]), then reads
-//! functions, maps and relocations over that. Nothing here looks at what the code does: that is the verifier's business.
+//! [`Object::read`] parses the ELF tables ([`elf`]), tells sections by what they hold and links those with code into one program
+//! ([`sections`]), then reads functions, maps and relocations over that. Nothing here looks at what the code does: that is the
+//! verifier's business.
 
 mod core;
 mod elf;

@@ -66,7 +66,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The symbol to refer to, and what is added to it written into `code`, which begins at the instruction. `None`: the numbers stay as they are.
+    /// The symbol to refer to, and what is added to it written into `code`, which begins at the instruction. `None`: the numbers
+    /// stay as they are.
     fn refer(
         &mut self,
         runs: &[Run<'_>],

@@ -16,15 +16,15 @@ use types::Types;
 use super::{BTF_EXT_SECTION, BTF_SECTION, LICENSE_SECTION, MANIFEST_SECTION, Object};
 
 impl Object {
-    /// The bytes of an ELF64 eBPF object: a section with code for each that functions came from, with a symbol for each function, `license` if there is
-    /// one, declared maps in `.maps` with their types in `.BTF`, a section for each map of global data, and the manifest as JSON in `.nearside`. Equal objects give
-    /// equal bytes.
+    /// The bytes of an ELF64 eBPF object: a section with code for each that functions came from, with a symbol for each function,
+    /// `license` if there is one, declared maps in `.maps` with their types in `.BTF`, a section for each map of global data, and
+    /// the manifest as JSON in `.nearside`. Equal objects give equal bytes.
     ///
     /// Maps of global data go behind declared ones, where reading finds them; code follows.
     ///
     /// # Panics
-    /// If the object is one that [`Object::read`] never gives: names with a zero byte, `named` elements of maps that name nothing here, or `initial` bytes of a map that is
-    /// not global data.
+    /// If the object is one that [`Object::read`] never gives: names with a zero byte, `named` elements of maps that name nothing
+    /// here, or `initial` bytes of a map that is not global data.
     pub fn write(&self) -> Vec<u8> {
         let mut writer = Writer {
             object: self,

@@ -1,4 +1,5 @@
-//! `.BTF` and `.BTF.ext`, the least that says what declared maps are, and what a kernel asks of code that takes the addresses of functions.
+//! `.BTF` and `.BTF.ext`, the least that says what declared maps are, and what a kernel asks of code that takes the addresses of
+//! functions.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Maps that the type of their variable defines, in `.BTF`: a struct whose fields are pointers, to an array of as many elements as a number says
-//! (`__uint`), or to the type that is meant (`__type`).
+//! Maps that the type of their variable defines, in `.BTF`: a struct whose fields are pointers, to an array of as many elements
+//! as a number says (`__uint`), or to the type that is meant (`__type`).
 
 use std::collections::BTreeMap;
 
