@@ -179,6 +179,7 @@ fn maps_by_type() {
         },
         MapSpec { named: vec![(2, "tail".into())], ..spec("programs", ProgramArray, [4, 4, 3, 0]) },
         MapSpec { inner: Some(Box::new(spec("nested.inner", Hash, [7, 4, 9, 0]))), ..spec("nested", HashOfMaps, [4, 4, 7, 0]) },
+        MapSpec { named: vec![(0, "tail".into()), (7, "hidden".into())], ..spec("hidden_programs", ProgramArray, [4, 4, 8, 0]) },
         spec("flows", Hash, [7, 24, 1024, 0]),
         spec("counters", Array, [4, 24, 16, 0x400]),
         spec("events", PerfEventArray, [4, 4, 0, 0]),

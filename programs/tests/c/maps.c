@@ -89,6 +89,21 @@ int tail(struct xdp_md *ctx)
     return bpf_redirect_map(&ports, ctx->ingress_ifindex, 0);
 }
 
+#ifndef BY_NUMBER /* libbpf takes no static programs. */
+SEC("xdp")
+static int hidden(struct xdp_md *ctx)
+{
+    return ctx->rx_queue_index ? XDP_DROP : XDP_TX;
+}
+
+struct {
+    __uint(type, PROG_ARRAY);
+    __uint(max_entries, 8);
+    __uint(key_size, 4);
+    __array(values, int(void *));
+} hidden_programs SEC(".maps") = {.values = {[7] = (void *)&hidden, [0] = (void *)&tail}};
+#endif
+
 SEC("xdp")
 int use_maps(struct xdp_md *ctx)
 {
