@@ -3,17 +3,40 @@
 #[path = "clang/mod.rs"]
 mod clang;
 
-use clang::{Options, compile, options};
-use nearside_programs::isa::{CallTarget, Instruction, WideSource, decode};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use clang::{Options, clangs, compile, run, usual};
+use nearside_programs::isa::{CallTarget, Instruction, Size, WideSource, decode};
 use nearside_programs::maps::RDONLY_PROG;
 use nearside_programs::{MapKind, MapSpec, Object};
 
+/// Every combination of ISA, optimisation and types, of the oldest and the newest compiler here.
+fn options(test: &str) -> Vec<Options<'static>> {
+    let mut all = Vec::new();
+    let clangs = clangs(test);
+    let used: BTreeSet<_> = clangs.first().into_iter().chain(clangs.last()).copied().collect();
+    for clang in used {
+        let knows = |isa: &&str| run(Path::new("/dev/null"), Options { isa, ..usual(clang) }).status.success();
+        for isa in ["v1", "v2", "v3", "v4"].into_iter().filter(knows) {
+            for optimisation in ["-O0", "-O2"] {
+                all.extend([false, true].map(|types| Options { optimisation, isa, types, ..usual(clang) }));
+            }
+        }
+    }
+    if !clangs.is_empty() && !all.iter().any(|options| options.isa == "v4") {
+        println!("SKIP {test}: no clang here compiles for BPF ISA v4 (Debian: apt-get install clang-19)");
+    }
+    all
+}
+
 /// Compiles and reads.
-fn read(test: &str, name: &str, options: Options<'_>) -> Option<Object> {
-    let bytes = compile(test, name, options)?;
-    let object = Object::read(&bytes).unwrap_or_else(|error| panic!("{name} {options:?}: {error}"));
+fn read(name: &str, options: Options<'_>) -> Object {
+    let object = Object::read(&compile(name, options)).unwrap_or_else(|error| panic!("{name} {options:?}: {error}"));
     check(&object);
-    Some(object)
+    object
 }
 
 /// What holds for every object.
@@ -93,7 +116,7 @@ fn words(values: &[u64]) -> Vec<u8> {
 #[test]
 fn globals_are_maps() {
     for options in options("globals_are_maps") {
-        let Some(object) = read("globals_are_maps", "globals", options) else { return };
+        let object = read("globals", options);
         assert_eq!(object.license, "GPL");
         let rodata = map(&object, ".rodata");
         assert_eq!((rodata.kind, rodata.key_len, rodata.entries_max, rodata.flags), (MapKind::Array, 4, 1, RDONLY_PROG));
@@ -115,7 +138,7 @@ fn globals_are_maps() {
 #[test]
 fn functions_are_linked() {
     for options in options("functions_are_linked") {
-        let Some(object) = read("functions_are_linked", "subprograms", options) else { return };
+        let object = read("subprograms", options);
         let sections = ["square", "cube", "weakly", "add", "subtract", "near", "first", "second", "third", "fourth"]
             .map(|name| (name, object.function(name).unwrap().section.as_str()));
         let text = [".text"; 5];
@@ -156,6 +179,7 @@ fn maps_by_type() {
         },
         MapSpec { named: vec![(2, "tail".into())], ..spec("programs", ProgramArray, [4, 4, 3, 0]) },
         MapSpec { inner: Some(Box::new(spec("nested.inner", Hash, [7, 4, 9, 0]))), ..spec("nested", HashOfMaps, [4, 4, 7, 0]) },
+        MapSpec { named: vec![(0, "tail".into()), (7, "hidden".into())], ..spec("hidden_programs", ProgramArray, [4, 4, 8, 0]) },
         spec("flows", Hash, [7, 24, 1024, 0]),
         spec("counters", Array, [4, 24, 16, 0x400]),
         spec("events", PerfEventArray, [4, 4, 0, 0]),
@@ -173,12 +197,11 @@ fn maps_by_type() {
     expected.sort_by(|a, b| a.name.cmp(&b.name));
     for options in options("maps_by_type") {
         if !options.types {
-            let Some(bytes) = compile("maps_by_type", "maps", options) else { return };
-            let error = Object::read(&bytes).unwrap_err().to_string();
+            let error = Object::read(&compile("maps", options)).unwrap_err().to_string();
             assert_eq!(error, "section `.maps`: needs .BTF, which clang writes with -g");
             continue;
         }
-        let Some(object) = read("maps_by_type", "maps", options) else { return };
+        let object = read("maps", options);
         let mut maps: Vec<_> = object.maps.iter().filter(|map| !map.is_global_data()).cloned().collect();
         maps.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(maps, expected, "{options:?}");
@@ -207,12 +230,122 @@ fn maps_by_number() {
     let hidden = spec("hidden", MapKind::Array, [4, 4, 1, 0]);
     let outer = MapSpec { inner: Some(Box::new(hidden.clone())), ..spec("outer", MapKind::ArrayOfMaps, [4, 4, 2, 0]) };
     for options in options("maps_by_number") {
-        let Some(object) = read("maps_by_number", "maps_legacy", options) else { return };
+        let object = read("maps_legacy", options);
         assert_eq!(object.maps[..3], [flows.clone(), counters.clone(), hidden.clone()]);
         assert_eq!(loaded_maps(&object), ["counters", "hidden", "flows"], "{options:?}");
         let long = Options { defines: &["LONG_DEFINITION"], ..options };
-        let object = read("maps_by_number", "maps_legacy", long).unwrap();
+        let object = read("maps_legacy", long);
         assert_eq!(object.maps[..4], [flows.clone(), counters.clone(), hidden.clone(), outer.clone()]);
         assert_eq!(loaded_maps(&object), ["counters", "hidden", "outer", "flows"], "{options:?}");
+    }
+}
+
+/// Packed structs and spills need nothing special.
+#[test]
+fn packed_structs_and_spills() {
+    for options in options("packed_structs_and_spills") {
+        let object = read("packed", options);
+        assert_eq!(object.maps, []);
+        let loads_bytes = |instruction| matches!(instruction, Instruction::Load { size: Size::B, .. });
+        assert!(instructions(&object).any(|(_, instruction)| loads_bytes(instruction)), "{options:?}");
+        assert_eq!(object.function("packed").unwrap().section, "xdp");
+    }
+}
+
+/// A section for each function and for each variable.
+#[test]
+fn sections_for_everything() {
+    for clang in clangs("sections_for_everything") {
+        for source in ["globals", "subprograms", "maps"] {
+            let object = read(source, Options { flags: &["-ffunction-sections", "-fdata-sections"], ..usual(clang) });
+            assert!(object.functions.iter().all(|function| !function.section.is_empty()));
+            if source == "globals" {
+                assert_eq!(map(&object, ".data.counter").initial, words(&[40]));
+                assert_eq!(map(&object, ".bss.total"), &MapSpec::global_data(".bss.total", 8, Vec::new()));
+            }
+        }
+    }
+}
+
+/// Code for the context and for headers of packets is right as it is: offsets are those of its own types.
+#[test]
+fn fields_of_packets_need_no_kernel() {
+    for clang in clangs("fields_of_packets_need_no_kernel") {
+        let bytes = compile("relocatable", usual(clang));
+        assert!(bytes.windows(4).any(|window| window == b"0:0\0"), "{clang} writes CO-RE relocations");
+        let object = Object::read(&bytes).unwrap();
+        check(&object);
+        let offsets = |object: &Object| -> BTreeSet<i16> {
+            let offset = |instruction| if let Instruction::Load { offset, .. } = instruction { Some(offset) } else { None };
+            instructions(object).filter_map(|(_, instruction)| offset(instruction)).collect()
+        };
+        // In `ctx`, `data` and `data_end`; `h_proto` of the Ethernet header; `protocol` and `daddr` of the IP header.
+        assert_eq!(offsets(&object), BTreeSet::from([0, 4, 12, 9, 16]), "{clang}");
+    }
+}
+
+/// Files that bpftool linked into one: static functions of one name, maps and data of both.
+#[test]
+fn files_are_linked_by_bpftool() {
+    let test = "files_are_linked_by_bpftool";
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    fs::create_dir_all(&directory).unwrap();
+    for clang in clangs(test) {
+        for source in ["linked_a", "linked_b"] {
+            let bytes = compile(source, Options { defines: &["BY_NUMBER"], ..usual(clang) });
+            fs::write(directory.join(source), bytes).unwrap();
+        }
+        let Some(bytes) = link(&directory, "linked_a", "linked_b") else {
+            println!("SKIP {test}: needs bpftool (Debian: apt-get install bpftool)");
+            return;
+        };
+        let object = Object::read(&bytes).unwrap();
+        check(&object);
+        let functions: Vec<_> = object.functions.iter().map(|function| function.name.as_str()).collect();
+        assert_eq!(functions, ["scale", "stop", "scale.1", "first", "second"]);
+        assert_eq!(calls(&object, "first"), ["1", "scale"]);
+        assert_eq!(calls(&object, "second"), ["1", "stop", "181", "scale.1"]);
+        assert_eq!(loaded_maps(&object), ["first_map", "second_map"]);
+        assert_eq!(map(&object, ".data").initial, words(&[7, 9]));
+    }
+}
+
+fn link(directory: &Path, first: &str, second: &str) -> Option<Vec<u8>> {
+    let bpftool =
+        ["bpftool", "/usr/sbin/bpftool"].into_iter().find(|bpftool| Command::new(bpftool).arg("version").output().is_ok())?;
+    let output = Command::new(bpftool).args(["gen", "object", "linked", first, second]).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(fs::read(directory.join("linked")).unwrap())
+}
+
+/// What is not taken has a line that says where it is.
+#[test]
+fn what_is_refused_is_named() {
+    let cases = [
+        ("UNKNOWN_HELPER", ": no helper is named `bpf_probe_read_kernel`"),
+        ("UNDEFINED_DATA", "of xdp is to `elsewhere`: nothing defines it"),
+        ("UNKNOWN_SECTION", "of xdp is to `set_apart`: its section is neither code, nor maps, nor global data"),
+        ("ADDRESS_IN_DATA", "of .data is to `pointed`: data cannot hold addresses"),
+        ("UNKNOWN_KIND", "map `bloom`: no map here is of kind 30"),
+        ("UNKNOWN_FIELD", "map `odd.colour`: is not known here"),
+        ("CONTRADICTION", "map `odd.key_size`: contradicts another field"),
+        ("NO_KIND", "map `odd`: has no type"),
+        ("NO_NUMBER", "map `odd.max_entries`: is no pointer to an array of as many elements as a number says"),
+        ("NO_STRUCT", "map `odd`: has no type in .BTF"),
+        ("NESTED_TWICE", "map `odd`: has maps of maps"),
+        ("VALUES_OF_HASH", "map `odd`: its values are neither maps nor programs"),
+        ("WRONG_ELEMENT", "relocation at byte 0x20 of .maps is to `number`: the map has no elements of that kind"),
+        ("ELEMENT_BEYOND", "relocation at byte 0x28 of .maps: is at no element of a map"),
+        ("SHORT_LEGACY", "map `legacy`: its definition has less than 20 bytes"),
+        ("ADDRESS_IN_LEGACY", "relocation at byte 0x18 of maps is to `legacy`: data cannot hold addresses"),
+        ("PART_OF_A_HEADER", "of xdp, of type `ethhdr`: there is no kernel to adapt to"),
+        ("LAYOUT_OF_THE_KERNEL", "of xdp, of type `task_struct`: there is no kernel to adapt to"),
+    ];
+    for clang in clangs("what_is_refused_is_named") {
+        for (define, expected) in cases {
+            let bytes = compile("refused", Options { defines: &[define], ..usual(clang) });
+            let error = Object::read(&bytes).map(|object| object.maps).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{clang} {define}: {error}");
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! The disassembly of every form of instruction: as recorded, as `llvm-objdump` prints it, and back.
 
+#[path = "samples/linked.rs"]
+mod linked;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -136,6 +139,14 @@ fn the_disassembly_assembles() {
         assert_eq!(assembled.code, object.code);
         assert_eq!(assembled.functions, object.functions);
     }
+}
+
+/// What an address is of stands beside it.
+#[test]
+fn addresses_have_names() {
+    let text = linked::linked().disassemble().with_comments().to_string();
+    let comments: Vec<_> = text.lines().filter_map(|line| line.split_once("\t; ").map(|(_, comment)| comment)).collect();
+    assert_eq!(comments, ["programs", ".rodata+0x8", ".bss+0x0", "leaf", "map_lookup_elem"]);
 }
 
 /// Slots that are no instruction have a line too, and notes of a stranger have no power over the terminal.

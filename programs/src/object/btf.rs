@@ -1,7 +1,7 @@
 //! BTF: the types of an object, as far as definitions of maps need them.
 //!
-//! The format is the kernel's (`Documentation/bpf/btf.rst`): a header, a table of records of different lengths, and a table of texts. [`Btf::parse`] walks
-//! the records once; whatever refers to a type by number is checked when it is followed.
+//! The format is the kernel's (`Documentation/bpf/btf.rst`): a header, a table of records of different lengths, and a table of
+//! texts. [`Btf::parse`] walks the records once; whatever refers to a type by number is checked when it is followed.
 
 use super::error::Result;
 use super::{BTF_SECTION, NAME_LEN_MAX, ObjectError};
@@ -234,4 +234,68 @@ fn words(bytes: &[u8; 12]) -> [u32; 3] {
 
 pub(super) fn error(problem: &'static str) -> ObjectError {
     ObjectError::section(BTF_SECTION, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INT: [u32; 4] = [0, 1 << 24, 4, 32];
+
+    fn record(kind: u8, size_or_type: u32, rest: &[u32]) -> Vec<u32> {
+        [&[0, u32::from(kind) << 24, size_or_type], rest].concat()
+    }
+
+    fn btf(records: &[Vec<u32>], texts: &[u8]) -> Vec<u8> {
+        let records: Vec<u8> = records.concat().into_iter().flat_map(u32::to_le_bytes).collect();
+        let magic = u32::from(MAGIC) | u32::from(VERSION) << 16;
+        let lens = [records.len() as u32, records.len() as u32, texts.len() as u32];
+        let header = [magic, HEADER_LEN as u32, 0, lens[0], lens[1], lens[2]].map(u32::to_le_bytes);
+        [header.as_flattened(), &records, texts].concat()
+    }
+
+    fn size(records: &[Vec<u32>], id: u32) -> Result<u32, String> {
+        let bytes = btf(records, &[0]);
+        Btf::parse(&bytes).unwrap().size(id).map_err(|error| error.to_string())
+    }
+
+    /// Whatever a type is called, it has the size of what it stands for; whoever goes round in circles is told.
+    #[test]
+    fn sizes() {
+        let array = |element, len| record(kind::ARRAY, 0, &[element, 1, len]);
+        let of = |kind, data_type| record(kind, data_type, &[]);
+        assert_eq!(size(&[INT.to_vec(), of(kind::CONST, 1), of(kind::TYPEDEF, 2), array(3, 6), array(4, 2)], 5), Ok(48));
+        assert_eq!(size(&[of(kind::PTR, 1)], 1), Ok(8));
+        let refused = |records: &[Vec<u32>], problem| assert_eq!(size(records, 1), Err(format!("section `.BTF`: {problem}")));
+        refused(&[of(kind::TYPEDEF, 2), of(kind::CONST, 1)], "has a chain of types without end");
+        refused(&[array(1, 1)], "has a chain of types without end");
+        refused(&[array(2, 1 << 31), array(3, 2), INT.to_vec()], "has an array beyond 4 GiB");
+        refused(&[array(2, 1 << 30), INT.to_vec()], "has an array beyond 4 GiB");
+        refused(&[of(kind::FWD, 0)], "has a key or value without a size");
+        refused(&[of(kind::CONST, 0)], "refers to a type that it does not have");
+        refused(&[of(kind::CONST, 7)], "refers to a type that it does not have");
+    }
+
+    /// Tables are inside of the section, records inside of their table, and texts end.
+    #[test]
+    fn tables() {
+        let whole = btf(&[INT.to_vec()], b"\0name\0open");
+        let parsed = Btf::parse(&whole).unwrap();
+        assert_eq!(parsed.text(1).unwrap(), "name");
+        for offset in [6, 10, 11, u32::MAX] {
+            assert!(parsed.text(offset).is_err(), "{offset}");
+        }
+        for len in 0..whole.len() {
+            assert!(Btf::parse(&whole[..len]).is_err(), "{len}");
+        }
+        for (word, value) in [(0, 0), (1, 23), (1, 100), (2, 1), (2, u32::MAX), (3, 15), (3, u32::MAX), (4, 100), (5, u32::MAX)] {
+            let mut bytes = whole.clone();
+            bytes[word * 4..][..4].copy_from_slice(&u32::to_le_bytes(value));
+            assert!(Btf::parse(&bytes).is_err(), "word {word} is {value}");
+        }
+        let problem = |records: &[Vec<u32>]| Btf::parse(&btf(records, &[0])).err().map(|error| error.to_string());
+        assert!(problem(&[record(20, 0, &[])]).unwrap().contains("unknown or cut off"));
+        assert!(problem(&[record(kind::STRUCT, 0, &[])]).is_none());
+        assert!(problem(&[vec![0, u32::from(kind::STRUCT) << 24 | 1, 8]]).unwrap().contains("unknown or cut off"));
+    }
 }

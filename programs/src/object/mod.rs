@@ -1,9 +1,10 @@
 //! The unit of exchange: code, symbols, maps and manifest, as an ELF64 eBPF object.
 //!
-//! [`Object::read`] takes what `clang -target bpf` writes: code in `.text` and in sections with names of their own, global data, maps in both forms
-//! that libbpf knows, helpers by symbol. [`Object::write`] writes what it reads, and what libbpf and the tools built on it load. Reading takes
-//! untrusted bytes: whatever they are, the answer is an object within the limits named here, or an [`ObjectError`]. What the code does, whether a
-//! kind of map allows its sizes, and whether the manifest is coherent ([`crate::Manifest::check`]), is not looked at.
+//! [`Object::read`] takes what `clang -target bpf` writes: code in `.text` and in sections with names of their own, global data,
+//! maps in both forms that libbpf knows, helpers by symbol. [`Object::write`] writes what it reads, and what libbpf and the tools
+//! built on it load. Reading takes untrusted bytes: whatever they are, the answer is an object within the limits named here, or
+//! an [`ObjectError`]. What the code does, whether a kind of map allows its sizes, and whether the manifest is coherent
+//! ([`crate::Manifest::check`]), is not looked at.
 
 mod btf;
 mod digest;
@@ -42,6 +43,8 @@ const LICENSE_SECTION: &str = "license";
 const CODE_SECTION: &str = ".text";
 /// Section of the maps that BTF defines.
 const MAPS_SECTION: &str = ".maps";
+/// An address in data; before LLVM 13 it was `R_BPF_64_64`.
+const R_BPF_64_ABS64: u32 = 2;
 const BTF_SECTION: &str = ".BTF";
 const BTF_EXT_SECTION: &str = ".BTF.ext";
 

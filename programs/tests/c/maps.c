@@ -21,12 +21,18 @@ typedef const value_t constant_value_t;
         __VA_ARGS__ \
     } name SEC(".maps")
 
+#ifdef BY_NUMBER
+#define PINNING
+#else
+#define PINNING __uint(pinning, 1);
+#endif
+
 MAP(HASH, flows, __uint(max_entries, 1024); __type(key, struct key); __type(value, constant_value_t););
 MAP(ARRAY, counters, __uint(max_entries, 16); __type(key, u32); __type(value, u64[3]); __uint(map_flags, 0x400););
 MAP(PERF_EVENT_ARRAY, events, __uint(key_size, 4); __uint(value_size, 4););
 MAP(PERCPU_HASH, flows_by_cpu, __uint(max_entries, 1 << 20); __type(key, struct key); __type(value, struct value););
 MAP(PERCPU_ARRAY, counters_by_cpu, __uint(max_entries, 4); __uint(key_size, 4); __uint(value_size, 8););
-MAP(LRU_HASH, recent, __uint(max_entries, 100); __type(key, u64); __type(value, u8); __uint(pinning, 1););
+MAP(LRU_HASH, recent, __uint(max_entries, 100); __type(key, u64); __type(value, u8); PINNING);
 MAP(LRU_PERCPU_HASH, recent_by_cpu, __uint(max_entries, 100); __type(key, u64); __type(value, u8););
 MAP(LPM_TRIE, routes, __uint(max_entries, 64); __uint(key_size, 8); __type(value, u32); __uint(map_flags, 1););
 MAP(DEVMAP, ports, __uint(max_entries, 8); __type(key, u32); __type(value, u32););
@@ -83,12 +89,27 @@ int tail(struct xdp_md *ctx)
     return bpf_redirect_map(&ports, ctx->ingress_ifindex, 0);
 }
 
+#ifndef BY_NUMBER /* libbpf takes no static programs. */
+SEC("xdp")
+static int hidden(struct xdp_md *ctx)
+{
+    return ctx->rx_queue_index ? XDP_DROP : XDP_TX;
+}
+
+struct {
+    __uint(type, PROG_ARRAY);
+    __uint(max_entries, 8);
+    __uint(key_size, 4);
+    __array(values, int(void *));
+} hidden_programs SEC(".maps") = {.values = {[7] = (void *)&hidden, [0] = (void *)&tail}};
+#endif
+
 SEC("xdp")
 int use_maps(struct xdp_md *ctx)
 {
-    struct key key = {.address = ctx->data, .port = 80, .protocol = 6};
+    struct key key = {.address = ctx->ingress_ifindex, .port = 80, .protocol = 6};
     struct value value = {.packets = 1};
-    u32 index = ctx->rx_queue_index;
+    u32 index = ctx->rx_queue_index + 1;
     void *inner, *found;
 
     bpf_map_update_elem(&flows, &key, &value, 0);

@@ -24,7 +24,7 @@ struct bpf_map_def outer SEC("maps") = {
 SEC("xdp")
 int count(struct xdp_md *ctx)
 {
-    u8 key[7] = {ctx->data_end - ctx->data};
+    u8 key[7] = {ctx->rx_queue_index};
     u32 index = key[0];
     u64 *counter = bpf_map_lookup_elem(&counters, &index);
 

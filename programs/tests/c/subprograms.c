@@ -1,6 +1,15 @@
 /* Functions in several sections: static, weak and global, several to a section, called within and across sections, and as callbacks. */
 #include "bpf.h"
 
+#ifdef BY_NUMBER
+/* Sections with programs have nothing else for libbpf, and callbacks are static for the kernel. */
+#define BESIDE_PROGRAMS static
+#define CALLBACK static
+#else
+#define BESIDE_PROGRAMS SEC("xdp") static
+#define CALLBACK
+#endif
+
 struct sum {
     u64 value;
     u32 step;
@@ -23,17 +32,17 @@ __attribute__((weak)) NOINLINE u64 weakly(u64 x)
 
 static long add(u32 index, struct sum *sum)
 {
-    sum->value += index * sum->step;
+    sum->value = (sum->value + index * sum->step) & 0xff;
     return 0;
 }
 
-long subtract(u32 index, struct sum *sum)
+CALLBACK long subtract(u32 index, struct sum *sum)
 {
-    sum->value -= index;
+    sum->value = (sum->value - index) & 0xff;
     return sum->value < 10;
 }
 
-SEC("xdp") static NOINLINE u64 near(u64 x)
+BESIDE_PROGRAMS NOINLINE u64 near(u64 x)
 {
     return cube(x) - 3;
 }
@@ -41,7 +50,7 @@ SEC("xdp") static NOINLINE u64 near(u64 x)
 SEC("xdp")
 int first(struct xdp_md *ctx)
 {
-    return near(ctx->data) & 1 ? XDP_PASS : XDP_DROP;
+    return near(ctx->ingress_ifindex) & 1 ? XDP_PASS : XDP_DROP;
 }
 
 SEC("xdp")
@@ -57,7 +66,7 @@ int second(struct xdp_md *ctx)
 SEC("xdp/other")
 int third(struct xdp_md *ctx)
 {
-    return weakly(square(ctx->data_end)) > cube(2) ? XDP_PASS : XDP_ABORTED;
+    return weakly(square(ctx->rx_queue_index)) > cube(2) ? XDP_PASS : XDP_ABORTED;
 }
 
 SEC("classifier")

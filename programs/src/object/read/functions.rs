@@ -65,7 +65,8 @@ fn check_disjoint(functions: &[Named]) -> Result<()> {
     Ok(())
 }
 
-/// Local functions may have the name of another one, for files that were linked into this: from the second on, `name` is called `name.1`, `name.2` and so on.
+/// Local functions may have the name of another one, for files that were linked into this: from the second on, `name` is called
+/// `name.1`, `name.2` and so on.
 fn tell_apart(functions: &mut [Named]) -> Result<()> {
     let mut names = BTreeSet::new();
     for Named { function, .. } in functions.iter().filter(|named| !named.is_local) {

@@ -1,7 +1,8 @@
 //! Bytes to objects, without trusting them.
 //!
-//! [`Object::read`] parses the ELF tables ([`elf`]), tells sections by what they hold and links those with code into one program ([`sections`]), then reads
-//! functions, maps and relocations over that. Nothing here looks at what the code does: that is the verifier's business.
+//! [`Object::read`] parses the ELF tables ([`elf`]), tells sections by what they hold and links those with code into one program
+//! ([`sections`]), then reads functions, maps and relocations over that. Nothing here looks at what the code does: that is the
+//! verifier's business.
 
 mod core;
 mod elf;
@@ -33,7 +34,7 @@ impl Object {
         let relocations = Relocations::new(&elf, &sections)?;
         let mut maps = Maps::read(&elf, &sections)?;
         maps.name_elements(&elf, &sections, &relocations, &functions)?;
-        core::refuse(&sections)?;
+        core::check(&sections)?;
         relocations.resolve(&elf, &sections, &maps, &mut code)?;
         Ok(Self { code, functions, maps: maps.specs, manifest: manifest(&sections)?, license: license(&sections)? })
     }

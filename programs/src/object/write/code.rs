@@ -12,14 +12,24 @@ use crate::object::references::{Reference, references, target};
 use crate::object::{CODE_SECTION, Object};
 
 /// Slots that go into one section: those of functions of that section which follow each other.
-pub(super) struct Run {
+pub(super) struct Run<'a> {
+    name: &'a str,
     section: SectionId,
     slots: Range<u32>,
 }
 
-impl Writer<'_> {
+impl<'a> Run<'a> {
+    /// The section's name, and name and first byte of each function in it.
+    pub(super) fn functions(&self, object: &'a Object) -> (&'a str, Vec<(&'a str, u32)>) {
+        let functions = object.functions.iter().filter(|function| self.slots.contains(&function.start));
+        let byte = |slot| (slot - self.slots.start) * Slot::LEN as u32;
+        (self.name, functions.map(|function| (function.name.as_str(), byte(function.start))).collect())
+    }
+}
+
+impl<'a> Writer<'a> {
     /// Adds sections and symbols. Contents follow with [`Self::relocate`], when every symbol is there.
-    pub(super) fn add_code(&mut self) -> Vec<Run> {
+    pub(super) fn add_code(&mut self) -> Vec<Run<'a>> {
         let parts = parts(self.object);
         // As LLVM does it, there always is a `.text`.
         if !parts.iter().any(|(name, _)| *name == CODE_SECTION) {
@@ -28,7 +38,7 @@ impl Writer<'_> {
         let mut runs = Vec::new();
         for (name, slots) in parts {
             let section = self.section(name, SectionKind::Text, Vec::new(), Slot::LEN as u64);
-            runs.push(Run { section, slots });
+            runs.push(Run { name, section, slots });
         }
         for function in &self.object.functions {
             let run = run_of(&runs, function.start.into()).expect("functions are inside of the code");
@@ -41,7 +51,7 @@ impl Writer<'_> {
     }
 
     /// Writes the code, with a relocation for whatever refers to a map or to another section.
-    pub(super) fn relocate(&mut self, runs: &[Run]) {
+    pub(super) fn relocate(&mut self, runs: &[Run<'_>]) {
         let object = self.object;
         for run in runs {
             let original = &object.code[run.slots.start as usize..run.slots.end as usize];
@@ -56,8 +66,16 @@ impl Writer<'_> {
         }
     }
 
-    /// The symbol to refer to, and what is added to it written into `code`, which begins at the instruction. `None`: the numbers stay as they are.
-    fn refer(&mut self, runs: &[Run], run: &Run, index: u32, reference: Reference, code: &mut [Slot]) -> Option<(SymbolId, u32)> {
+    /// The symbol to refer to, and what is added to it written into `code`, which begins at the instruction. `None`: the numbers
+    /// stay as they are.
+    fn refer(
+        &mut self,
+        runs: &[Run<'_>],
+        run: &Run<'_>,
+        index: u32,
+        reference: Reference,
+        code: &mut [Slot],
+    ) -> Option<(SymbolId, u32)> {
         let slot = run.slots.start + index;
         match reference {
             Reference::Call(offset) => {
@@ -71,6 +89,7 @@ impl Writer<'_> {
                 let callee = target(slot, offset);
                 let (symbol, slots) = self.code_symbol(run_of(runs, callee)?, callee as u32);
                 set(code, (slots as usize * Slot::LEN) as i32);
+                self.takes_addresses = true;
                 Some((symbol, R_BPF_64_64))
             }
             Reference::Map(map) => {
@@ -89,7 +108,7 @@ impl Writer<'_> {
     }
 
     /// A symbol and how many slots behind it: the function that begins there, or the section.
-    fn code_symbol(&mut self, run: &Run, slot: u32) -> (SymbolId, u32) {
+    fn code_symbol(&mut self, run: &Run<'_>, slot: u32) -> (SymbolId, u32) {
         match self.functions.get(&slot) {
             Some(symbol) => (*symbol, 0),
             None => (self.elf.section_symbol(run.section), slot - run.slots.start),
@@ -123,7 +142,7 @@ fn parts(object: &Object) -> Vec<(&str, Range<u32>)> {
     parts
 }
 
-fn run_of(runs: &[Run], slot: i64) -> Option<&Run> {
+fn run_of<'r, 'a>(runs: &'r [Run<'a>], slot: i64) -> Option<&'r Run<'a>> {
     let slot = u32::try_from(slot).ok()?;
     let index = runs.partition_point(|run| run.slots.start <= slot).checked_sub(1)?;
     Some(&runs[index]).filter(|run| run.slots.contains(&slot))

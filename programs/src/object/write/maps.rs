@@ -3,13 +3,9 @@
 use object::write::{SectionId, SymbolId};
 use object::{SectionKind, SymbolKind};
 
-use super::types::Types;
 use super::{Extent, Writer};
 use crate::maps::{MapKind, MapSpec};
-use crate::object::{BTF_SECTION, MAPS_SECTION, is_read_only_section};
-
-/// `R_BPF_64_ABS64`: an address in data.
-const ABS64: u32 = 2;
+use crate::object::{MAPS_SECTION, R_BPF_64_ABS64, is_read_only_section};
 
 impl Writer<'_> {
     pub(super) fn add_maps(&mut self) {
@@ -26,16 +22,16 @@ impl Writer<'_> {
 
     fn add_declared(&mut self, indices: &[usize]) {
         let object = self.object;
-        let (mut types, mut len) = (Types::new(), 0);
+        let (mut variables, mut len) = (Vec::new(), 0);
         let section = self.section(MAPS_SECTION, SectionKind::Data, Vec::new(), 8);
         let mut elements = Vec::new();
         for &index in indices {
             let spec = &object.maps[index];
             assert!(spec.initial.is_empty(), "map `{}` is no global data, but has initial bytes", spec.name);
-            let definition = types.definition(spec);
+            let definition = self.types.definition(spec);
             let count = spec.named.iter().map(|(element, _)| u64::from(*element) + 1).max().unwrap_or(0);
             let size = definition.len + 8 * count;
-            types.variable(&spec.name, definition.type_id, len as u32, size as u32);
+            variables.push(self.types.variable(&spec.name, definition.type_id, len as u32, size as u32));
             self.maps[index] = Some(self.symbol(&spec.name, SymbolKind::Data, Extent { section, start: len, len: size }));
             let first = len + definition.len;
             elements.extend(spec.named.iter().map(|(element, name)| (first + 8 * u64::from(*element), spec.kind, name)));
@@ -44,9 +40,9 @@ impl Writer<'_> {
         self.elf.set_section_data(section, vec![0; len as usize], 8);
         for (offset, kind, name) in elements {
             let symbol = self.named(kind, name);
-            self.relocation(section, offset, symbol, ABS64);
+            self.relocation(section, offset, symbol, R_BPF_64_ABS64);
         }
-        self.section(BTF_SECTION, SectionKind::Metadata, types.finish(MAPS_SECTION, len as u32), 4);
+        self.types.section(MAPS_SECTION, len as u32, &variables);
     }
 
     /// The symbol of an element: of a program, or of a map.

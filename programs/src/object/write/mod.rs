@@ -10,29 +10,35 @@ use object::elf::R_BPF_64_64;
 use object::write::{Object as Elf, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 
-use super::{LICENSE_SECTION, MANIFEST_SECTION, Object};
+use code::Run;
+use types::Types;
+
+use super::{BTF_EXT_SECTION, BTF_SECTION, LICENSE_SECTION, MANIFEST_SECTION, Object};
 
 impl Object {
-    /// The bytes of an ELF64 eBPF object: a section with code for each that functions came from, with a symbol for each function, `license` if there is
-    /// one, declared maps in `.maps` with their types in `.BTF`, a section for each map of global data, and the manifest as JSON in `.nearside`. Equal objects give
-    /// equal bytes.
+    /// The bytes of an ELF64 eBPF object: a section with code for each that functions came from, with a symbol for each function,
+    /// `license` if there is one, declared maps in `.maps` with their types in `.BTF`, a section for each map of global data, and
+    /// the manifest as JSON in `.nearside`. Equal objects give equal bytes.
     ///
     /// Maps of global data go behind declared ones, where reading finds them; code follows.
     ///
     /// # Panics
-    /// If the object is one that [`Object::read`] never gives: names with a zero byte, `named` elements of maps that name nothing here, or `initial` bytes of a map that is
-    /// not global data.
+    /// If the object is one that [`Object::read`] never gives: names with a zero byte, `named` elements of maps that name nothing
+    /// here, or `initial` bytes of a map that is not global data.
     pub fn write(&self) -> Vec<u8> {
         let mut writer = Writer {
             object: self,
             elf: Elf::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little),
             functions: BTreeMap::new(),
             maps: vec![None; self.maps.len()],
+            types: Types::new(),
+            takes_addresses: false,
         };
         let runs = writer.add_code();
         writer.add_license();
         writer.add_maps();
         writer.relocate(&runs);
+        writer.add_types(&runs);
         writer.add_manifest();
         writer.elf.write().expect("the sections, symbols and relocations made here have an ELF form")
     }
@@ -45,6 +51,9 @@ struct Writer<'a> {
     functions: BTreeMap<u32, SymbolId>,
     /// Symbols of maps: of declared ones, and of the sections of global data.
     maps: Vec<Option<SymbolId>>,
+    types: Types,
+    /// Whether code takes the address of a function: a kernel then wants functions to have types.
+    takes_addresses: bool,
 }
 
 /// A symbol for that many bytes at that place of a section.
@@ -64,6 +73,17 @@ impl Writer<'_> {
     fn add_manifest(&mut self) {
         if let Some(manifest) = &self.object.manifest {
             self.section(MANIFEST_SECTION, SectionKind::Metadata, manifest.to_json(), 1);
+        }
+    }
+
+    fn add_types(&mut self, runs: &[Run<'_>]) {
+        let object = self.object;
+        if self.takes_addresses {
+            let functions = self.types.functions(runs.iter().map(|run| run.functions(object)));
+            self.section(BTF_EXT_SECTION, SectionKind::Metadata, functions, 4);
+        }
+        if let Some(types) = std::mem::replace(&mut self.types, Types::new()).finish() {
+            self.section(BTF_SECTION, SectionKind::Metadata, types, 4);
         }
     }
 

@@ -1,4 +1,5 @@
-//! `.BTF` for declared maps, the least that says what they are.
+//! `.BTF` and `.BTF.ext`, the least that says what declared maps are, and what a kernel asks of code that takes the addresses of
+//! functions.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,12 @@ pub(super) struct Types {
     count: u32,
     /// Pointers to an array of as many elements as a number says.
     numbers: BTreeMap<u32, u32>,
-    /// Section entries of the variables so far.
-    variables: Vec<[u32; 3]>,
+    /// A function that returns an `int`.
+    prototype: Option<u32>,
 }
+
+/// A variable of a section: its type, where it begins and how many bytes it has.
+pub(super) type Variable = [u32; 3];
 
 /// The struct that defines a map.
 pub(super) struct Definition {
@@ -30,10 +34,16 @@ const INT_ENCODING: u32 = 1 << 24 | 32;
 const POINTER_LEN: u32 = 8;
 /// `BTF_VAR_GLOBAL_ALLOCATED`.
 const GLOBAL: u32 = 1;
+/// `BTF_FUNC_STATIC`: the kernel checks such a function where it is called, whatever its type says.
+const STATIC: u32 = 0;
+/// Bytes of the header of `.BTF.ext`: where functions and lines are.
+const EXT_HEADER_LEN: u32 = 24;
+/// Bytes of what it says of a function.
+const FUNCTION_LEN: u32 = 8;
 
 impl Types {
     pub(super) fn new() -> Self {
-        let mut types = Self { records: Vec::new(), texts: vec![0], count: 0, numbers: BTreeMap::new(), variables: Vec::new() };
+        let mut types = Self { records: Vec::new(), texts: vec![0], count: 0, numbers: BTreeMap::new(), prototype: None };
         types.add("int", kind::INT, 0, 4, &[INT_ENCODING]);
         types
     }
@@ -66,28 +76,51 @@ impl Types {
         let element = match &spec.inner {
             Some(inner) => self.definition_named(&inner.name, inner).type_id,
             None if spec.named.is_empty() => return None,
-            None => self.add("", kind::FUNC_PROTO, 0, INT, &[]),
+            None => self.prototype(),
         };
         let pointer = self.add("", kind::PTR, 0, element, &[]);
         Some(self.add("", kind::ARRAY, 0, 0, &[pointer, INT, 0]))
     }
 
-    pub(super) fn variable(&mut self, name: &str, type_id: u32, offset: u32, len: u32) {
-        let variable = self.add(name, kind::VAR, 0, type_id, &[GLOBAL]);
-        self.variables.push([variable, offset, len]);
+    pub(super) fn variable(&mut self, name: &str, type_id: u32, offset: u32, len: u32) -> Variable {
+        [self.add(name, kind::VAR, 0, type_id, &[GLOBAL]), offset, len]
     }
 
-    /// The bytes of the section, once every variable of that other section is there.
-    pub(super) fn finish(mut self, section: &str, section_len: u32) -> Vec<u8> {
-        let variables = std::mem::take(&mut self.variables);
-        self.add(section, kind::DATASEC, variables.len() as u32, section_len, variables.as_flattened());
-        let (records_len, texts_len) = (self.records.len() as u32, self.texts.len() as u32);
-        let mut bytes = MAGIC.to_le_bytes().to_vec();
-        bytes.extend([VERSION, 0]);
-        for number in [HEADER_LEN as u32, 0, records_len, records_len, texts_len] {
-            bytes.extend(number.to_le_bytes());
+    pub(super) fn section(&mut self, name: &str, len: u32, variables: &[Variable]) {
+        self.add(name, kind::DATASEC, variables.len() as u32, len, variables.as_flattened());
+    }
+
+    /// `.BTF.ext` with the functions of each section: name and, for each, first byte.
+    pub(super) fn functions<'a>(&mut self, sections: impl Iterator<Item = (&'a str, Vec<(&'a str, u32)>)>) -> Vec<u8> {
+        let mut words = vec![FUNCTION_LEN];
+        for (section, functions) in sections {
+            words.extend([self.text(section), functions.len() as u32]);
+            for (name, start) in functions {
+                let prototype = self.prototype();
+                words.extend([start, self.add(name, kind::FUNC, STATIC, prototype, &[])]);
+            }
         }
-        [bytes, self.records, self.texts].concat()
+        let len = words.len() as u32 * 4;
+        let header = [u32::from(MAGIC) | u32::from(VERSION) << 16, EXT_HEADER_LEN, 0, len, len, 0];
+        header.iter().chain(&words).flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The bytes of `.BTF`; `None`: nothing has a type.
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        let (records_len, texts_len) = (self.records.len() as u32, self.texts.len() as u32);
+        let magic = u32::from(MAGIC) | u32::from(VERSION) << 16;
+        let header = [magic, HEADER_LEN as u32, 0, records_len, records_len, texts_len].map(u32::to_le_bytes);
+        (self.count > 1).then(|| [header.as_flattened(), &self.records, &self.texts].concat())
+    }
+
+    fn prototype(&mut self) -> u32 {
+        match self.prototype {
+            Some(known) => known,
+            None => {
+                let new = self.add("", kind::FUNC_PROTO, 0, INT, &[]);
+                *self.prototype.insert(new)
+            }
+        }
     }
 
     fn number(&mut self, number: u32) -> u32 {

@@ -5,7 +5,7 @@ mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object::elf::STT_OBJECT;
+use object::elf::{R_BPF_64_64, STT_OBJECT};
 use object::read::SectionIndex;
 use object::read::elf::Sym as _;
 use typed::Elements;
@@ -16,7 +16,7 @@ use super::relocations::{Relocations, Site, Target};
 use super::sections::{Role, Section, Sections};
 use crate::maps::{MAPS_MAX, MapKind, MapSpec};
 use crate::object::error::{Result, limit};
-use crate::object::{Function, ObjectError, is_data_section};
+use crate::object::{Function, ObjectError, R_BPF_64_ABS64, is_data_section};
 
 /// All maps of an object.
 #[derive(Default)]
@@ -77,6 +77,9 @@ impl Maps {
         for (index, section) in sections.of(Role::BtfMaps) {
             for entry in relocations.of(index) {
                 let site = Site::new(section, entry)?;
+                if ![R_BPF_64_64, R_BPF_64_ABS64].contains(&entry.r_type(LE)) {
+                    return Err(site.error("is neither R_BPF_64_ABS64 nor R_BPF_64_64"));
+                }
                 let (map, element) = self.element(index, site.offset).ok_or_else(|| site.error("is at no element of a map"))?;
                 let target = Target::of(elf, sections, &site, entry)?;
                 let name = self.element_name(map, &site, &target, functions)?;

@@ -1,5 +1,5 @@
-//! Maps that the type of their variable defines, in `.BTF`: a struct whose fields are pointers, to an array of as many elements as a number says
-//! (`__uint`), or to the type that is meant (`__type`).
+//! Maps that the type of their variable defines, in `.BTF`: a struct whose fields are pointers, to an array of as many elements
+//! as a number says (`__uint`), or to the type that is meant (`__type`).
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,9 @@ pub(super) fn read(sections: &Sections<'_>, definitions: &[Definition<'_>]) -> R
 
 fn map(btf: &Btf<'_>, variables: &BTreeMap<&str, u32>, definition: &Definition<'_>) -> Result<(MapSpec, Option<Elements>)> {
     let name = definition.name;
-    let variable = variables.get(name).ok_or_else(|| ObjectError::map(name, "has no type in .BTF"))?;
+    // Where clang expects a struct and finds something else, it writes `void`.
+    let variable = variables.get(name).filter(|variable| **variable != 0);
+    let variable = variable.ok_or_else(|| ObjectError::map(name, "has no type in .BTF"))?;
     let (_, data_type) = btf.strip(*variable)?;
     let fields = Fields::read(btf, name, data_type)?;
     let mut spec = fields.spec(name)?;
