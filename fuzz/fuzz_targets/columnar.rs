@@ -63,8 +63,8 @@ fn generated(kind: u8, input: &[u8]) -> Object {
     manifest.selects.iter_mut().chain(&mut manifest.main).for_each(rename);
     let mut generator = Generator { random: Choices::new(input), regions: &REGIONS, slots: Vec::new() };
     generator.program();
-    let functions = vec![Function { name: FUNCTION.into(), start: 0, len: generator.slots.len() as u32 }];
-    Object { code: generator.slots, functions, manifest: Some(manifest), license: String::new() }
+    let functions = vec![Function::new(FUNCTION, 0, generator.slots.len() as u32)];
+    Object { code: generator.slots, functions, maps: Vec::new(), manifest: Some(manifest), license: String::new() }
 }
 
 fn rename(entry: &mut EntryPoint) {

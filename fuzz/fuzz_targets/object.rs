@@ -6,6 +6,8 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use nearside_fuzz::{fragments, seed, within};
 use nearside_programs::Object;
 
+#[path = "../../programs/tests/samples/linked.rs"]
+mod linked;
 #[path = "../../programs/tests/samples/mod.rs"]
 mod samples;
 
@@ -43,5 +45,5 @@ fn seeds() -> Vec<Vec<u8>> {
     let fragments = fragments::programs().into_iter().map(|(_, compiled)| compiled.object);
     let projection = Object { manifest: Some(samples::projection()), license: "GPL".into(), ..samples::object() };
     let foreign = Object { manifest: None, ..samples::object() };
-    fragments.chain([samples::object(), projection, foreign]).map(|object| object.write()).collect()
+    fragments.chain([samples::object(), projection, foreign, linked::linked()]).map(|object| object.write()).collect()
 }

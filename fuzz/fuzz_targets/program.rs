@@ -108,7 +108,7 @@ fn verifies(slots: &[Slot]) -> bool {
 }
 
 fn code(slots: &[Slot]) -> Code<'_> {
-    Code { slots, entries: &[0], target: Target::Columnar }
+    Code { slots, entries: &[0], maps: &[], target: Target::Columnar }
 }
 
 /// What is executed is never more than what was charged for.

@@ -372,7 +372,7 @@ fn functions(starts: &[(String, u32)], end: u32) -> Result<Vec<Function>, BuildE
         if functions.iter().any(|function| function.name == *name) {
             return Err(BuildError::DuplicateFunction { name: name.clone() });
         }
-        functions.push(Function { name: name.clone(), start: *start, len });
+        functions.push(Function::new(name, *start, len));
     }
     Ok(functions)
 }
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(decoded(&built, 3), Instruction::Jump { offset: -4, long: false });
         assert_eq!(decoded(&built, 5), Instruction::Call(CallTarget::Local(-6)));
         assert_eq!(decoded(&built, 6), Instruction::Call(CallTarget::Local(-7)));
-        let function = |name: &str, start, len| Function { name: name.into(), start, len };
+        let function = Function::new;
         assert_eq!(built.functions, [function("f", 0, 5), function("g", 5, 3)]);
         assert_eq!(built.notes, BTreeMap::from([(1, "wide".into())]));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::abi::helper::Helper;
-use crate::isa::{CallTarget, Instruction, Slot, decode};
+use crate::isa::{CallTarget, Instruction, Slot, WideSource, decode};
 use crate::object::Object;
 
 /// The code of an object as text; [`crate::assemble`] reads it back.
@@ -23,7 +23,8 @@ impl Object {
 }
 
 impl Disassembly<'_> {
-    /// Adds what people want to know behind a `;`: helpers' names, the manifest's notes, why a slot is no instruction.
+    /// Adds what people want to know behind a `;`: names of helpers, maps and functions whose address is taken, the manifest's
+    /// notes, why a slot is no instruction.
     pub fn with_comments(self) -> Self {
         Self { comments: true, ..self }
     }
@@ -80,6 +81,22 @@ impl Disassembly<'_> {
         }
     }
 
+    /// What the address is of: a map, global data, a function.
+    fn address(&self, index: usize, source: WideSource, value: u64) -> Option<String> {
+        let object = self.object;
+        let map = || object.maps.get(value as u32 as usize).map(|map| map.name.as_str());
+        match source {
+            WideSource::MapByIndex => map().map(Into::into),
+            WideSource::MapValueByIndex => map().map(|name| format!("{name}+{:#x}", value >> 32)),
+            WideSource::Code => {
+                let target = index as i64 + 1 + i64::from(value as i32);
+                let found = object.functions.binary_search_by_key(&target, |function| function.start.into()).ok()?;
+                Some(object.functions[found].name.clone())
+            }
+            _ => None,
+        }
+    }
+
     fn fmt_comments(&self, f: &mut fmt::Formatter<'_>, index: usize, decoded: Result<&Instruction, String>) -> fmt::Result {
         let mut separator = "\t; ";
         let mut comment = |text: &str| {
@@ -90,6 +107,9 @@ impl Disassembly<'_> {
         match decoded {
             Ok(&Instruction::Call(CallTarget::Helper(number))) => {
                 comment(Helper::by_number(number).map_or("a helper this build does not know", |helper| helper.name))?;
+            }
+            Ok(&Instruction::LoadImm64 { source, value, .. }) => {
+                self.address(index, source, value).map_or(Ok(()), |address| comment(&address))?;
             }
             Ok(_) => {}
             Err(error) => comment(&error)?,

@@ -1,5 +1,8 @@
 //! The disassembly of every form of instruction: as recorded, as `llvm-objdump` prints it, and back.
 
+#[path = "samples/linked.rs"]
+mod linked;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +77,8 @@ fn wide_loads() -> Vec<Instruction> {
     use WideSource::*;
     let load = |source, value| Instruction::LoadImm64 { dst: Reg::R1, source, value };
     let immediates = [0, 5, u64::MAX, 1 << 63, 0xffff_ffff, 0x1_0000_0000].map(|value| load(Immediate, value));
-    let pseudo = [MapByFd, Variable, Code, MapByIndex].map(|source| load(source, 7));
+    // The address of an instruction that is not there: of another one, the object would have a relocation instead.
+    let pseudo = [(MapByFd, 7), (Variable, 7), (Code, 0x7000_0000), (MapByIndex, 7)].map(|(source, value)| load(source, value));
     let values = [MapValueByFd, MapValueByIndex].map(|source| load(source, 0x10_0000_0007));
     [&immediates[..], &pseudo, &values].concat()
 }
@@ -111,11 +115,8 @@ fn every_form() -> Object {
     let first = slots.len() as u32;
     slots.extend(code(&[wide_loads(), control()]));
     let second = slots.len() as u32 - first;
-    let functions = vec![
-        Function { name: "data".into(), start: 0, len: first },
-        Function { name: "control".into(), start: first, len: second },
-    ];
-    Object { code: slots, functions, manifest: None, license: String::new() }
+    let functions = vec![Function::new("data", 0, first), Function::new("control", first, second)];
+    Object { code: slots, functions, maps: Vec::new(), manifest: None, license: String::new() }
 }
 
 /// The text does not change unnoticed; where LLVM is too old to compare with, this is what it was compared with.
@@ -140,19 +141,27 @@ fn the_disassembly_assembles() {
     }
 }
 
+/// What an address is of stands beside it.
+#[test]
+fn addresses_have_names() {
+    let text = linked::linked().disassemble().with_comments().to_string();
+    let comments: Vec<_> = text.lines().filter_map(|line| line.split_once("\t; ").map(|(_, comment)| comment)).collect();
+    assert_eq!(comments, ["programs", ".rodata+0x8", ".bss+0x0", "leaf", "map_lookup_elem"]);
+}
+
 /// Slots that are no instruction have a line too, and notes of a stranger have no power over the terminal.
 #[test]
 fn anything_has_a_disassembly() {
     let slot = |opcode| Slot { opcode, ..Slot::default() };
     let code = vec![slot(0xff), slot(0x18)];
-    let object = Object { code, functions: Vec::new(), manifest: None, license: String::new() };
+    let object = Object { code, functions: Vec::new(), maps: Vec::new(), manifest: None, license: String::new() };
     assert_eq!(
         object.disassemble().with_comments().to_string(),
         "0000000000000000 <.text>:\n\
          \x20      0:\tff 00 00 00 00 00 00 00\t<unknown>\t; instruction 0: opcode 0xff does not exist\n\
          \x20      1:\t18 00 00 00 00 00 00 00\t<unknown>\t; instruction 1: lddw without its second slot\n"
     );
-    let function = Function { name: "a\x1b[2Jb\n".into(), start: 0, len: 2 };
+    let function = Function::new("a\x1b[2Jb\n", 0, 2);
     let text = Object { functions: vec![function], ..object }.disassemble().to_string();
     assert!(text.starts_with("0000000000000000 <a\\u{1b}[2Jb\\n>:\n"), "{text:?}");
 }

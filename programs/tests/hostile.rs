@@ -1,7 +1,14 @@
 //! Bytes of strangers: whatever they are, the answer is an object or an error, never a panic, and never without bound.
 
+#[path = "clang/mod.rs"]
+mod clang;
+#[path = "samples/linked.rs"]
+mod linked;
 mod samples;
 
+use std::sync::OnceLock;
+
+use linked::linked;
 use nearside_programs::object::MANIFEST_LEN_MAX;
 use nearside_programs::{Manifest, Object};
 use proptest::prelude::*;
@@ -71,6 +78,17 @@ fn exercise(bytes: &[u8]) {
     }
 }
 
+/// Every source with types, and without: less of it is debug information, so more changes hit what is read.
+fn of_clang() -> &'static [Vec<u8>] {
+    static OBJECTS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    OBJECTS.get_or_init(|| {
+        let Some(clang) = clang::clangs("spoiled_objects_of_clang_are_answered").first() else { return Vec::new() };
+        let sources = ["globals", "maps", "maps_legacy", "subprograms", "relocatable"];
+        let options = [clang::usual(clang), clang::Options { optimisation: "-O0", types: false, ..clang::usual(clang) }];
+        sources.iter().flat_map(|source| options.map(|options| clang::compile(source, options))).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(config(3000))]
 
@@ -82,6 +100,29 @@ proptest! {
             apply(&mut bytes, change);
         }
         exercise(&bytes);
+    }
+
+    /// Sections, maps, global data, types and relocations, as we write them.
+    #[test]
+    fn spoiled_links_are_answered(changes in prop::collection::vec(change(), 0..6)) {
+        let mut bytes = linked().write();
+        for change in &changes {
+            apply(&mut bytes, change);
+        }
+        exercise(&bytes);
+    }
+
+    /// The same, as clang writes them.
+    #[test]
+    fn spoiled_objects_of_clang_are_answered(which in any::<prop::sample::Index>(), changes in prop::collection::vec(change(), 0..6)) {
+        let objects = of_clang();
+        if !objects.is_empty() {
+            let mut bytes = which.get(objects).clone();
+            for change in &changes {
+                apply(&mut bytes, change);
+            }
+            exercise(&bytes);
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ fn json_keeps_everything() {
 fn tables_are_checked() {
     let check = |change: fn(&mut Manifest), message: &str| assert_eq!(refusal(aggregate(), change), message);
     check(|m| m.abi_version = 7, "object is for columnar ABI 7, this build runs 1");
-    check(|m| m.target = Target::Packet, "object is for target packet, which this build does not run");
+    check(|m| m.target = Target::Packet, "object is for target packet, which does not run here");
+    check(|m| m.target = Target::Block, "object is for target block, which does not run here");
     check(|m| m.columns[1].name = "k".into(), "manifest: column 1 has another column's name");
     check(
         |m| m.columns[1].value_type = ValueType::Decimal128 { precision: 39, scale: 0 },

@@ -25,7 +25,7 @@ struct Ours {
 
 impl Ours {
     fn new(workload: &Workload, backend: Backend) -> Result<Self> {
-        let code = Code { slots: &workload.code, entries: &[0], target: Target::Columnar };
+        let code = Code { slots: &workload.code, entries: &[0], maps: &[], target: Target::Columnar };
         let module = Module::compile(code, backend)?;
         ensure!(module.backend() == backend, "{:?}", module.fallback());
         let bytes = workload.memory.bytes();

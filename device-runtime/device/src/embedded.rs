@@ -156,6 +156,7 @@ fn helpers() -> Vec<u32> {
     let has = |helper: &&Helper| match helper.kind {
         Kind::Intrinsic => helper.targets.contains(&Target::Columnar),
         Kind::Vector => vector_helpers().any(|number| number == helper.number),
+        Kind::Kernel => false,
     };
     HELPERS.iter().filter(has).map(|helper| helper.number).collect()
 }

@@ -52,6 +52,14 @@ pub enum HelperFault {
         /// What it holds.
         value: u64,
     },
+    /// The maps attached to the cage have no such CPU: the caller's mistake, not the program's.
+    #[error("runs on CPU {cpu}, and the maps have {cpus}")]
+    Cpu {
+        /// Where the run is.
+        cpu: u32,
+        /// How many the maps have.
+        cpus: u32,
+    },
     /// This device has no such helper.
     #[error("not on this device")]
     Missing,

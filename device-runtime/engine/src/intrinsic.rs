@@ -1,4 +1,5 @@
-//! Helpers that are functions of their arguments and the cage: what they compute. Both engines follow this page.
+//! Helpers that are functions of their arguments and the cage, or move control: what they compute, and when. Both engines follow
+//! this page.
 
 use nearside_programs::abi::helper;
 
@@ -13,6 +14,43 @@ pub(crate) enum Intrinsic {
     FloatFromSingle,
     FloatFromWide,
     SingleFromFloat,
+    /// Calls a function once for each number below a count; see [`check_loop`].
+    Loop,
+    /// Goes on in an entry point, in the same frame; see [`TAIL_CALLS_MAX`].
+    TailCall,
+}
+
+/// Most calls of a `loop`: the kernel's `BPF_MAX_LOOPS`.
+pub(crate) const LOOP_COUNT_MAX: u32 = 1 << 23;
+
+/// Most tail calls of a run: the kernel's `MAX_TAIL_CALL_CNT`. The element is looked up first, so that a register that refers to no
+/// program array is a trap at any time.
+pub(crate) const TAIL_CALLS_MAX: u32 = 33;
+
+/// r0 of a tail call whose element is empty or beyond the end.
+pub(crate) const NO_SUCH_PROGRAM: u64 = errno(libc::ENOENT);
+
+/// r0 of the 34th tail call.
+pub(crate) const TOO_MANY_TAIL_CALLS: u64 = errno(libc::E2BIG);
+
+/// What a `loop` returns without calling anything, nor looking at its callback: an error for flags, then for too many calls.
+pub(crate) fn check_loop(count: u64, flags: u64) -> Result<u32, u64> {
+    // The kernel's prototype has 32 bits of it.
+    match (flags, count as u32) {
+        (0, count) if count <= LOOP_COUNT_MAX => Ok(count),
+        (0, _) => Err(LOOP_TOO_LONG),
+        _ => Err(LOOP_FLAGS),
+    }
+}
+
+/// See [`check_loop`].
+pub(crate) const LOOP_TOO_LONG: u64 = errno(libc::E2BIG);
+/// See [`check_loop`].
+pub(crate) const LOOP_FLAGS: u64 = errno(libc::EINVAL);
+
+/// As a helper returns it.
+const fn errno(number: i32) -> u64 {
+    (-(number as i64)).cast_unsigned()
 }
 
 /// Arithmetic on 128-bit integers in memory.
@@ -50,6 +88,8 @@ impl Intrinsic {
             helper::F64_FROM_F32 => Self::FloatFromSingle,
             helper::F64_FROM_I128 => Self::FloatFromWide,
             helper::F32_FROM_F64 => Self::SingleFromFloat,
+            helper::LOOP => Self::Loop,
+            helper::TAIL_CALL => Self::TailCall,
             _ => return None,
         })
     }

@@ -4,14 +4,14 @@
 //! [`Fuel`]. Whatever bytes a program is made of, a run ends in a value or a [`Trap`], touches only its cage, and takes time
 //! proportional to its fuel (plus what its helpers charge). Two engines do the same: the interpreter, which is the specification,
 //! and a JIT; they agree on result, memory and trap, and on fuel except after a memory trap. Start at [`Module::compile`].
-//! Not here: Arrow, files, threads, and what the helpers of a target do ([`Helpers`]).
+//! [`packet::PacketCage`] runs XDP programs over packets. Not here: Arrow, files, threads, and what the helpers of other targets do ([`Helpers`]).
 //!
 //! ```
 //! use nearside_engine::{Access, Backend, Cage, Code, Fuel, Module, NoHelpers, Region};
 //! use nearside_programs::{assemble, manifest::Target};
 //!
 //! let program = assemble("r0 = *(u8 *)(r1 + 0x2)\n r0 += r2\n exit")?;
-//! let code = Code { slots: &program.code, entries: &[0], target: Target::Columnar };
+//! let code = Code { slots: &program.code, entries: &[0], maps: &[], target: Target::Columnar };
 //! let module = Module::compile(code, Backend::Jit)?;
 //!
 //! let mut cage = Cage::new(&[Region { start: 0x1_0000, len: 0x1_0000, reserved: 0x1_0000, access: Access::ReadOnly }])?;
@@ -34,8 +34,11 @@ mod helpers;
 mod interpreter;
 mod intrinsic;
 mod jit;
+mod maps;
 mod memory;
 mod module;
+pub mod packet;
+mod shared;
 mod trap;
 mod verify;
 
@@ -44,6 +47,10 @@ pub use counting::{BlockCount, Counted};
 pub use fuel::{Fuel, OutOfFuel};
 pub use helpers::{HelperFault, Helpers, NoHelpers};
 pub use jit::{Fallback, JIT_SLOTS_MAX};
+pub use maps::{
+    Batch, CPUS_MAX, EVENT_LEN_MAX, EVENT_QUEUE_LEN, MapError, MapHelpers, MapLimits, MapReader, MapSetup, MapWriter, Maps,
+    MapsError, PacketBytes, RESERVED_MAX, SpecError,
+};
 pub use memory::{Access, Memory, Operation, REGION_UNIT, Region};
 pub use module::{Backend, Module};
 pub use trap::Trap;

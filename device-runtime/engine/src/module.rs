@@ -88,7 +88,7 @@ impl Module {
             return self.interpret(cage, function, arguments, fuel, helpers, |_| {});
         };
         cage.clear_frames();
-        jit::run(compiled, cage, function, arguments, fuel, helpers)
+        jit::run(compiled, &self.program, cage, function, arguments, fuel, helpers)
     }
 
     /// As [`Module::run`], in the interpreter whatever the backend, counting exactly what is executed.
@@ -108,8 +108,7 @@ impl Module {
 
     /// Index of the function an entry point is.
     fn entry(&self, entry: u32) -> Result<usize, Trap> {
-        let known = self.program.entries.binary_search(&entry).is_ok();
-        known.then(|| self.program.function_at(entry as usize)).flatten().ok_or(Trap::NoSuchEntry { entry })
+        self.program.entry(entry).ok_or(Trap::NoSuchEntry { entry })
     }
 
     fn interpret(

@@ -70,3 +70,18 @@ pub enum Trap {
         errno: i32,
     },
 }
+
+impl Trap {
+    /// Slot of the instruction it happened at; `None` if none was executed.
+    pub fn pc(&self) -> Option<u32> {
+        match *self {
+            Self::Memory { pc, .. }
+            | Self::Unaligned { pc, .. }
+            | Self::OutOfFuel { pc }
+            | Self::CallDepth { pc }
+            | Self::NotAFunction { pc, .. }
+            | Self::Helper { pc, .. } => Some(pc),
+            Self::NoSuchEntry { .. } | Self::NoFaultHandler { .. } => None,
+        }
+    }
+}

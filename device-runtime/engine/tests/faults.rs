@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 
 fn module(text: &str) -> Module {
     let slots = assemble(text).expect("valid text").code;
-    let module = Module::compile(Code { slots: &slots, entries: &[0], target: Target::Columnar }, Backend::Jit);
+    let module = Module::compile(Code { slots: &slots, entries: &[0], maps: &[], target: Target::Columnar }, Backend::Jit);
     module.expect("a valid program")
 }
 

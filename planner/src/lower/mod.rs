@@ -93,7 +93,8 @@ fn assemble(builder: Builder, mut manifest: Manifest) -> Result<Object, Refusal>
         error => Refusal::Invalid(error.to_string()),
     })?;
     manifest.notes = assembled.notes;
-    let mut object = Object { code: assembled.code, functions: assembled.functions, manifest: None, license: String::new() };
+    let mut object =
+        Object { code: assembled.code, functions: assembled.functions, maps: Vec::new(), manifest: None, license: String::new() };
     manifest.check(&object).map_err(|error| match error {
         ManifestError::TooMany { what, given, limit } => Refusal::TooComplex { what: in_sql(what), given, limit },
         error => Refusal::Invalid(error.to_string()),

@@ -50,7 +50,7 @@ impl<'a> Device<'a> {
         let manifest = object.manifest.as_ref().expect("compile writes a manifest");
         let mut entries: Vec<u32> = object.functions.iter().map(|function| function.start).collect();
         entries.sort_unstable();
-        let code = Code { slots: &object.code, entries: &entries, target: manifest.target };
+        let code = Code { slots: &object.code, entries: &entries, maps: &[], target: manifest.target };
         let module = (!object.code.is_empty())
             .then(|| Module::compile(code, options.backend).expect("what compile writes passes the verifier"));
         assert!(module.as_ref().is_none_or(|module| module.backend() == options.backend));

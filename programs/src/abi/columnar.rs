@@ -17,6 +17,8 @@
 //!
 //! Group 0 always exists: a branch-free program may read and rewrite its accumulators, unchanged, for an unselected row.
 
+pub use super::Field;
+
 /// Version of this ABI. An object for another version is refused.
 pub const VERSION: u32 = 1;
 
@@ -29,26 +31,6 @@ pub const BITMAP_LEN: u32 = BATCH_ROWS_MAX / 8;
 /// r0 of an entry point that met an overflow SQL calls an error, or a float that the host alone orders (`MIN` and `MAX` by group): the host evaluates the fragment
 /// instead.
 pub const FAULT_ARITHMETIC: u64 = u64::MAX;
-
-/// One field of the context: 4 bytes, little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Name as in the disassembly.
-    pub name: &'static str,
-    /// Bytes from r1.
-    pub offset: i16,
-    /// What it holds.
-    pub doc: &'static str,
-}
-
-macro_rules! context {
-    ($($constant:ident = $offset:literal, $name:literal, $doc:literal;)*) => {
-        $(#[doc = concat!("Offset of `", $name, "`: ", $doc)] pub const $constant: i16 = $offset;)*
-
-        /// The context: fields of 4 bytes, by ascending offset. Addresses are cage addresses.
-        pub const FIELDS: &[Field] = &[$(Field { name: $name, offset: $offset, doc: $doc },)*];
-    };
-}
 
 context! {
     ABI_VERSION = 0, "abi_version", "this ABI's version";

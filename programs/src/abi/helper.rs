@@ -3,6 +3,7 @@
 //! Adding a helper starts here; what runs it is the engine's (intrinsics) or the device's (vector helpers) business.
 //! Numbers below 65,536 are the kernel's in every target.
 
+use super::kernel::NAMES;
 use crate::manifest::Target;
 
 /// One helper as programs see it.
@@ -25,10 +26,12 @@ pub struct Helper {
 /// Who runs a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A function of its arguments and the cage; the engine's own, lowered inline where that pays.
+    /// A function of its arguments and the cage, or what moves control; the engine's own, lowered inline where that pays.
     Intrinsic,
     /// One call a batch, on columns by handle; the device's.
     Vector,
+    /// The kernel's, over maps and packets; the target's.
+    Kernel,
 }
 
 macro_rules! helpers {
@@ -44,8 +47,44 @@ macro_rules! helpers {
 
 const COLUMNAR: &[Target] = &[Target::Columnar];
 const COMPUTED: &[Target] = &[Target::Columnar, Target::Block];
+const PACKET: &[Target] = &[Target::Packet];
 
 helpers! {
+    MAP_LOOKUP_ELEM = 1, "map_lookup_elem", 2, Kernel, PACKET, "void *map_lookup_elem(map, key): address of the value, or 0";
+    MAP_UPDATE_ELEM = 2, "map_update_elem", 4, Kernel, PACKET,
+        "long map_update_elem(map, key, value, flags): flags: 0 any, 1 only a new entry, 2 only an existing one; returns 0 or a negative errno";
+    MAP_DELETE_ELEM = 3, "map_delete_elem", 2, Kernel, PACKET, "long map_delete_elem(map, key): returns 0 or a negative errno";
+    KTIME_GET_NS = 5, "ktime_get_ns", 0, Kernel, PACKET, "u64 ktime_get_ns(): monotonic clock";
+    TRACE_PRINTK = 6, "trace_printk", 5, Kernel, PACKET, "long trace_printk(format, format_len, ...): one line for whoever debugs; at most three values";
+    GET_PRANDOM_U32 = 7, "get_prandom_u32", 0, Kernel, PACKET, "u32 get_prandom_u32()";
+    GET_SMP_PROCESSOR_ID = 8, "get_smp_processor_id", 0, Kernel, PACKET, "u32 get_smp_processor_id(): the worker, which per-CPU maps go by";
+    TAIL_CALL = 12, "tail_call", 3, Intrinsic, PACKET,
+        "long tail_call(context, program_array, index): goes on in the program there, in this frame; comes back, with a negative errno, only if there is none or after 33 of them";
+    REDIRECT = 23, "redirect", 2, Kernel, PACKET, "long redirect(ifindex, flags): returns XDP_REDIRECT, or XDP_ABORTED for flags other than 0";
+    PERF_EVENT_OUTPUT = 25, "perf_event_output", 5, Kernel, PACKET,
+        "long perf_event_output(context, map, flags, data, len): flags: CPU in the low 32 bits (0xffffffff: this one), bytes of the packet to add in bits 32 to 51";
+    CSUM_DIFF = 28, "csum_diff", 5, Kernel, PACKET, "s64 csum_diff(from, from_len, to, to_len, seed): a ones' complement sum; lengths are multiples of 4";
+    XDP_ADJUST_HEAD = 44, "xdp_adjust_head", 2, Kernel, PACKET, "long xdp_adjust_head(context, delta): moves the packet's begin";
+    REDIRECT_MAP = 51, "redirect_map", 3, Kernel, PACKET,
+        "long redirect_map(map, key, flags): returns XDP_REDIRECT, or the low bits of flags if there is no entry";
+    XDP_ADJUST_META = 54, "xdp_adjust_meta", 2, Kernel, PACKET, "long xdp_adjust_meta(context, delta): moves the begin of the metadata before the packet";
+    XDP_ADJUST_TAIL = 65, "xdp_adjust_tail", 2, Kernel, PACKET, "long xdp_adjust_tail(context, delta): moves the packet's end";
+    KTIME_GET_BOOT_NS = 125, "ktime_get_boot_ns", 0, Kernel, PACKET, "u64 ktime_get_boot_ns(): as ktime_get_ns, time in sleep included";
+    RINGBUF_OUTPUT = 130, "ringbuf_output", 4, Kernel, PACKET, "long ringbuf_output(map, data, len, flags): returns 0 or a negative errno";
+    RINGBUF_RESERVE = 131, "ringbuf_reserve", 3, Kernel, PACKET, "void *ringbuf_reserve(map, len, flags): address of a record to fill, or 0";
+    RINGBUF_SUBMIT = 132, "ringbuf_submit", 2, Kernel, PACKET, "void ringbuf_submit(record, flags)";
+    RINGBUF_DISCARD = 133, "ringbuf_discard", 2, Kernel, PACKET, "void ringbuf_discard(record, flags)";
+    RINGBUF_QUERY = 134, "ringbuf_query", 2, Kernel, PACKET,
+        "u64 ringbuf_query(map, flags): 0 bytes to read, 1 bytes of the ring, 2 consumer's position, 3 producer's position";
+    KTIME_GET_COARSE_NS = 160, "ktime_get_coarse_ns", 0, Kernel, PACKET, "u64 ktime_get_coarse_ns(): monotonic clock, cheaper and coarser";
+    LOOP = 181, "loop", 4, Intrinsic, PACKET,
+        "long loop(count, callback, context, flags): calls callback(index, context) until it returns 1 or count is reached; returns the calls made";
+    XDP_GET_BUFF_LEN = 188, "xdp_get_buff_len", 1, Kernel, PACKET, "u64 xdp_get_buff_len(context): bytes of the packet";
+    XDP_LOAD_BYTES = 189, "xdp_load_bytes", 4, Kernel, PACKET, "long xdp_load_bytes(context, offset, buffer, len): returns 0 or a negative errno";
+    XDP_STORE_BYTES = 190, "xdp_store_bytes", 4, Kernel, PACKET, "long xdp_store_bytes(context, offset, buffer, len): returns 0 or a negative errno";
+    MAP_LOOKUP_PERCPU_ELEM = 195, "map_lookup_percpu_elem", 3, Kernel, PACKET,
+        "void *map_lookup_percpu_elem(map, key, cpu): as map_lookup_elem, for another CPU's value";
+
     GROUP_IDS = 65536, "group_ids", 0, Vector, COLUMNAR,
         "u64 group_ids(): maps the keys of rows [first_row, row_count) to dense group ids, written to the context's group_ids array (0 for unselected rows); returns the end of the rows mapped: row_count, or the first row it has no room for";
     TEXT_COMPARE = 65537, "text_compare", 4, Vector, COLUMNAR,
@@ -90,8 +129,15 @@ impl Helper {
         HELPERS.binary_search_by_key(&number, |helper| helper.number).ok().map(|index| &HELPERS[index])
     }
 
-    /// The helper of that name.
+    /// Name of a helper, also of one that only the kernel has.
+    pub fn name_of(number: u32) -> Option<&'static str> {
+        let kernel = || NAMES.get((number as usize).checked_sub(1)?).copied();
+        Self::by_number(number).map(|helper| helper.name).or_else(kernel)
+    }
+
+    /// The helper of that name; C calls the kernel's by a name that begins with `bpf_`.
     pub fn by_name(name: &str) -> Option<&'static Self> {
+        let name = name.strip_prefix("bpf_").unwrap_or(name);
         HELPERS.iter().find(|helper| helper.name == name)
     }
 }
@@ -107,6 +153,9 @@ mod tests {
         for helper in HELPERS {
             assert_eq!(Helper::by_name(helper.name), Some(helper));
             assert_eq!(Helper::by_number(helper.number), Some(helper));
+            assert_eq!(Helper::name_of(helper.number), Some(helper.name));
         }
+        assert_eq!(Helper::name_of(69), Some("fib_lookup"));
+        assert_eq!([0, 212, 0xffff_ffff].map(Helper::name_of), [None; 3]);
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::json::check_abi;
 use super::{
     Accumulator, BoundOp, EntryPoint, Manifest, Narrow, Output, OutputColumn, OutputSource, RangeStep, ReadError, State,
-    StateSource,
+    StateSource, Target,
 };
 use crate::object::Object;
 use crate::types::ValueType;
@@ -159,6 +159,9 @@ impl Manifest {
     /// The first thing that is wrong, see [`ManifestError`].
     pub fn check(&self, object: &Object) -> Result<()> {
         check_abi(self.target, self.abi_version)?;
+        if self.target != Target::Columnar {
+            return Err(ReadError::Target { target: self.target }.into());
+        }
         self.check_table()?;
         self.check_bounds()?;
         at_most("selects", self.selects.len(), SELECTS_MAX)?;

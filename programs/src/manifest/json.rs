@@ -22,7 +22,7 @@ pub enum ReadError {
         supported: u32,
     },
     /// No device of this build has the object's kind of data.
-    #[error("object is for target {target}, which this build does not run")]
+    #[error("object is for target {target}, which does not run here")]
     Target {
         /// The object's target.
         target: Target,

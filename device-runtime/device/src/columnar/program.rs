@@ -104,7 +104,7 @@ impl Program {
             return Ok(module.clone());
         }
         let entries = self.entries();
-        let code = Code { slots: &self.code, entries: &entries, target: self.manifest.target };
+        let code = Code { slots: &self.code, entries: &entries, maps: &[], target: self.manifest.target };
         let module = Module::compile(code, backend).map_err(|error| DeviceError::BadProgram { reason: error.to_string() })?;
         Ok(cached.insert(module).clone())
     }

@@ -12,6 +12,7 @@ use std::ptr::{self, NonNull};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 
+use super::arena::Chunk;
 use crate::memory::{Access, Placed, REGION_UNIT};
 
 /// Bytes a 32-bit address can name.
@@ -22,7 +23,7 @@ const GUARD_LEN: usize = REGION_UNIT as usize;
 
 /// Address space that is unmapped when dropped.
 #[derive(Debug)]
-struct Span {
+pub(super) struct Span {
     start: NonNull<u8>,
     len: usize,
 }
@@ -33,9 +34,13 @@ unsafe impl Send for Span {}
 unsafe impl Sync for Span {}
 
 impl Span {
-    fn new(start: *mut c_void, len: usize) -> io::Result<Self> {
+    pub(super) fn new(start: *mut c_void, len: usize) -> io::Result<Self> {
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { start, len })
+    }
+
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
     }
 }
 
@@ -80,6 +85,29 @@ impl Mapping {
         // SAFETY: regions lie below 4 GiB, so what is replaced is a part of our own window, which nothing borrows.
         unsafe { mmap(address, len, ProtFlags::empty(), flags, &self.file, offset) }?;
         self.open(placed)
+    }
+
+    /// Maps a part of a shared chunk into the window; `placed.offset` is in the chunk.
+    pub(crate) fn share(&mut self, placed: &Placed, chunk: &Chunk) -> io::Result<()> {
+        let protection = match placed.region.access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        let (file, start) = chunk.file();
+        let flags = MapFlags::SHARED | MapFlags::NORESERVE | MapFlags::FIXED;
+        let (len, offset) = (placed.region.len as usize, (start + placed.offset) as u64);
+        // SAFETY: regions lie below 4 GiB, so what is replaced is a part of our own window, which nothing borrows.
+        unsafe { mmap(self.address(placed), len, protection, flags, file, offset) }?;
+        Ok(())
+    }
+
+    /// Makes a shared region's addresses inaccessible again.
+    pub(crate) fn unshare(&mut self, placed: &Placed) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        let len = placed.region.len as usize;
+        // SAFETY: as in `share`.
+        unsafe { mmap_anonymous(self.address(placed), len, ProtFlags::empty(), flags) }?;
+        Ok(())
     }
 
     /// Gives a program access to the used part of a region that was placed before.

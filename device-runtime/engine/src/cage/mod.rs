@@ -3,12 +3,16 @@
 //! Whatever 32-bit address a program computes is in the cage; what is not a region faults there. The host sees the same bytes
 //! through a view of its own, writable also where the program may only read.
 
+mod arena;
 mod mapping;
 
 use std::io;
+use std::sync::Arc;
 
+use crate::maps::Maps;
 use crate::memory::{Access, Memory, Placed, REGION_UNIT, REGIONS_END, Region, RegionMap, STACK_START};
 use crate::verify::{FRAME_LEN, FRAMES_MAX};
+pub(crate) use arena::Chunk;
 use mapping::Mapping;
 
 /// Why a cage cannot be made or grown. The numbers are the caller's; a program cannot cause any of these.
@@ -52,6 +56,8 @@ pub struct Cage {
     map: RegionMap,
     /// Where the caller's regions are in `map`, in the caller's order.
     order: Vec<usize>,
+    /// Last, so that their memory outlives its place in the window.
+    maps: Option<Arc<Maps>>,
 }
 
 impl Cage {
@@ -72,7 +78,7 @@ impl Cage {
         }
         let order =
             regions.iter().map(|region| map.placed.partition_point(|placed| placed.region.start < region.start)).collect();
-        Ok(Self { mapping, map, order })
+        Ok(Self { mapping, map, order, maps: None })
     }
 
     /// The host's view of a region; `index` is its place in what [`Cage::new`] was given.
@@ -109,9 +115,63 @@ impl Cage {
         Ok(())
     }
 
+    /// Puts maps where the program's `lddw`s and lookups find them, in place of those that were there. Several cages may have the same
+    /// maps at the same time; nothing happens if this one has them already.
+    ///
+    /// # Errors
+    /// A region of the cage is where maps have to be, or the system refused. Then the cage has no maps, or still the old ones if
+    /// those could not be removed.
+    pub fn attach(&mut self, maps: &Arc<Maps>) -> Result<(), CageError> {
+        if self.maps.as_ref().is_some_and(|attached| Arc::ptr_eq(attached, maps)) {
+            return Ok(());
+        }
+        self.detach()?;
+        let shared = maps.regions();
+        for placed in &shared {
+            self.check_free(&placed.region)?;
+        }
+        // From here on, `detach` knows what to remove.
+        self.maps = Some(maps.clone());
+        for placed in shared {
+            if let Err(error) = self.mapping.share(&placed, maps.chunk()) {
+                self.detach()?;
+                return Err(error.into());
+            }
+            self.map.shared.push(placed);
+        }
+        Ok(())
+    }
+
+    /// Removes the maps.
+    ///
+    /// # Errors
+    /// The system refused; the cage still has the maps, and must not serve another tenant.
+    pub fn detach(&mut self) -> Result<(), CageError> {
+        while let Some(placed) = self.map.shared.last() {
+            self.mapping.unshare(placed)?;
+            self.map.shared.pop();
+        }
+        self.maps = None;
+        Ok(())
+    }
+
+    /// What [`Cage::attach`] was given.
+    pub fn maps(&self) -> Option<&Arc<Maps>> {
+        self.maps.as_ref()
+    }
+
+    fn check_free(&self, shared: &Region) -> Result<(), CageError> {
+        let overlaps =
+            |region: &Region| region.start < shared.start + shared.reserved && shared.start < region.start + region.reserved;
+        match self.map.placed.iter().find(|placed| overlaps(&placed.region)) {
+            Some(placed) => Err(CageError::Overlap { address: placed.region.start.max(shared.start) }),
+            None => Ok(()),
+        }
+    }
+
     /// A checked view, as a helper gets it.
     pub fn memory(&mut self) -> Memory<'_> {
-        Memory::new(&self.map, self.mapping.bytes_mut())
+        Memory::new(&self.map, self.mapping.bytes_mut(), self.maps.as_ref())
     }
 
     /// Where the processor finds cage address 0.
@@ -165,5 +225,5 @@ fn place(regions: impl Iterator<Item = Region>) -> Result<RegionMap, CageError> 
         offset += region.reserved as usize;
         placed
     });
-    Ok(RegionMap { placed: placed.collect() })
+    Ok(RegionMap { placed: placed.collect(), shared: Vec::new() })
 }

@@ -5,7 +5,7 @@
 mod alu;
 mod calls;
 
-use nearside_programs::isa::{AtomicOp, CallTarget, Instruction, Operand, Reg, Size, WideSource, Width};
+use nearside_programs::isa::{AtomicOp, CallTarget, Instruction, Operand, Reg, Size, Width};
 
 use crate::fuel::Fuel;
 use crate::helpers::Helpers;
@@ -31,7 +31,7 @@ pub(crate) fn run<'a>(
     run: Run<'a>,
     mut observe: impl FnMut(usize),
 ) -> Result<u64, Trap> {
-    let mut machine = Machine { program, run, registers: [0; 11], callers: Vec::new() };
+    let mut machine = Machine { program, run, registers: [0; 11], callers: Vec::new(), tail_calls: 0 };
     machine.registers[1..6].copy_from_slice(&arguments);
     machine.registers[10] = u64::from(STACK_TOP);
     let mut pc = machine.enter(entry)?;
@@ -49,6 +49,8 @@ struct Machine<'a> {
     run: Run<'a>,
     registers: [u64; 11],
     callers: Vec<Frame>,
+    /// Tail calls so far.
+    tail_calls: u32,
 }
 
 impl Machine<'_> {
@@ -65,7 +67,7 @@ impl Machine<'_> {
                 self.set(dst, alu::truncate(width, alu::sign_extend(self.get(src), bits)));
             }
             Instruction::Endian { order, dst, bits } => self.set(dst, alu::convert(order, self.get(dst), bits)),
-            Instruction::LoadImm64 { dst, source, value } => self.set(dst, self.wide(pc, source, value)),
+            Instruction::LoadImm64 { dst, source, value } => self.set(dst, self.program.wide(pc, source, value)),
             Instruction::Load { size, signed, dst, base, offset } => {
                 let value = self.load(pc, self.address(base, offset), size)?;
                 self.set(dst, if signed { alu::sign_extend(value, size.bytes() as u8 * 8) } else { value });
@@ -87,8 +89,8 @@ impl Machine<'_> {
                 return self.call(pc, callee, 0).map(Some);
             }
             Instruction::Call(CallTarget::Register(register)) => return self.call_register(pc, register).map(Some),
-            Instruction::Call(CallTarget::Helper(number)) => self.helper(pc, number)?,
-            Instruction::Exit => return Ok(self.leave()),
+            Instruction::Call(CallTarget::Helper(number)) => return self.helper(pc, number).map(Some),
+            Instruction::Exit => return self.leave(),
             Instruction::LoadPacket { .. } | Instruction::Call(CallTarget::HelperByBtf(_)) => {
                 unreachable!("the verifier refuses {instruction:?}")
             }
@@ -117,13 +119,6 @@ impl Machine<'_> {
         (self.get(base) as u32).wrapping_add_signed(offset.into())
     }
 
-    fn wide(&self, pc: usize, source: WideSource, value: u64) -> u64 {
-        match source {
-            WideSource::Code => self.program.code_address(jump_target(pc, value as i32)),
-            _ => value,
-        }
-    }
-
     fn jump(&mut self, pc: usize, offset: i32) -> Result<usize, Trap> {
         let target = jump_target(pc, offset);
         self.charge(pc, jump_cost(pc, target))?;
@@ -144,28 +139,26 @@ impl Machine<'_> {
         self.run.memory.store(address, size, value).map_err(trap)
     }
 
-    /// Nobody else has the cage during a run, so that load and store are enough. The address must be aligned: not every
-    /// processor can do without, and the same program behaves the same on all.
+    /// The address must be aligned: not every processor can do without, and the same program behaves the same on all.
     fn atomic(&mut self, pc: usize, size: Size, op: AtomicOp, fetch: bool, address: u32, src: Reg) -> Result<(), Trap> {
-        let pc32 = pc as u32;
+        let pc = pc as u32;
         if !address.is_multiple_of(size.bytes()) {
-            return Err(Trap::Unaligned { pc: pc32, address });
+            return Err(Trap::Unaligned { pc, address });
         }
-        let trap = |address| Trap::Memory { pc: pc32, operation: Operation::Store, address };
-        self.run.memory.check_store(address, size).map_err(trap)?;
-        let old = self.load(pc, address, size)?;
         let width = if size == Size::W { Width::W32 } else { Width::W64 };
         let value = alu::truncate(width, self.get(src));
-        let new = match op {
+        let expected = alu::truncate(width, self.get(Reg::R0));
+        let new = |old: u64| match op {
             AtomicOp::Add => old.wrapping_add(value),
             AtomicOp::Or => old | value,
             AtomicOp::And => old & value,
             AtomicOp::Xor => old ^ value,
             AtomicOp::Exchange => value,
-            AtomicOp::CompareExchange if old == alu::truncate(width, self.get(Reg::R0)) => value,
+            AtomicOp::CompareExchange if old == expected => value,
             AtomicOp::CompareExchange => old,
         };
-        self.store(pc, address, size, new)?;
+        let trap = |address| Trap::Memory { pc, operation: Operation::Store, address };
+        let old = self.run.memory.update(address, size, new).map_err(trap)?;
         match op {
             AtomicOp::CompareExchange => self.set(Reg::R0, old),
             _ if fetch => self.set(src, old),

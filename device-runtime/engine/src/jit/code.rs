@@ -112,6 +112,7 @@ impl Generator {
         let mut import = |name, signature| module.declare_function(name, Linkage::Import, signature).map_err(codegen);
         let leave = import("leave", &signatures.leave)?;
         let helper = import("helper", &signatures.helper)?;
+        let find_program = import("find_program", &signatures.find_program)?;
         let multiply = import("multiply", &signatures.wide)?;
         let divide = import("divide", &signatures.wide)?;
         let float_from_wide = import("float_from_wide", &signatures.float_from_wide)?;
@@ -119,7 +120,7 @@ impl Generator {
         for _ in &program.functions {
             functions.push(module.declare_anonymous_function(&signatures.function).map_err(codegen)?);
         }
-        let externals = Externals { leave, helper, multiply, divide, float_from_wide, functions, signatures };
+        let externals = Externals { leave, helper, find_program, multiply, divide, float_from_wide, functions, signatures };
         let (context, builder) = (module.make_context(), FunctionBuilderContext::new());
         Ok(Self { module, context, builder, externals, defined: Vec::new() })
     }
@@ -197,6 +198,7 @@ fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
     builder.memory_provider(Box::new(arena));
     builder.symbol("leave", trampoline::leave as *const u8);
     builder.symbol("helper", entry::call_helper as *const u8);
+    builder.symbol("find_program", entry::find_program as *const u8);
     builder.symbol("multiply", entry::multiply as *const u8);
     builder.symbol("divide", entry::divide as *const u8);
     builder.symbol("float_from_wide", entry::float_from_wide as *const u8);

@@ -3,6 +3,7 @@
 use crate::cage::Cage;
 use crate::fuel::Fuel;
 use crate::helpers::{HelperFault, Helpers};
+use crate::verify::Program;
 
 /// One run, shared between generated code, the shim for helpers and the fault handler. Generated code addresses the fields by
 /// `offset_of!`.
@@ -34,6 +35,9 @@ pub(super) struct Context<'a> {
 pub(super) struct Host<'a> {
     pub(super) cage: &'a mut Cage,
     pub(super) helpers: &'a mut dyn Helpers,
+    pub(super) program: &'a Program,
+    /// Tail calls so far.
+    pub(super) tail_calls: u32,
     /// Why the last helper call failed.
     pub(super) fault: Option<HelperFault>,
     /// Where generated code faulted.

@@ -8,13 +8,15 @@ use super::trampoline;
 use crate::cage::Cage;
 use crate::fuel::Fuel;
 use crate::helpers::{HelperFault, Helpers, helper_trap, invoke};
-use crate::intrinsic::{self, WideOp};
+use crate::intrinsic::{self, NO_SUCH_PROGRAM, TAIL_CALLS_MAX, TOO_MANY_TAIL_CALLS, WideOp};
 use crate::memory::Operation;
 use crate::trap::Trap;
+use crate::verify::Program;
 
 /// Runs function `entry` of a compiled program. After a memory trap, `fuel` is at least what is left.
 pub(crate) fn run(
     compiled: &Compiled,
+    program: &Program,
     cage: &mut Cage,
     entry: usize,
     arguments: [u64; 5],
@@ -32,7 +34,7 @@ pub(crate) fn run(
         result: [0; 2],
         trap: 0,
         detail: 0,
-        host: Host { cage, helpers, fault: None, fault_pc: 0 },
+        host: Host { cage, helpers, program, tail_calls: 0, fault: None, fault_pc: 0 },
     };
     let result = call(compiled, &mut context);
     *fuel = context.fuel;
@@ -89,6 +91,37 @@ pub(super) unsafe extern "C" fn call_helper(context: *mut Context<'_>, number: u
             1
         }
     }
+}
+
+/// What generated code calls for `tail_call`: machine code to go on in; 0 if [`Context::result`] has what to return instead; 1 if
+/// [`Host::fault`] has the reason.
+///
+/// # Safety
+/// Called by generated code with the context of its run.
+pub(super) unsafe extern "C" fn find_program(context: *mut Context<'_>, programs: u64, index: u64) -> u64 {
+    // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
+    let context = unsafe { &mut *context };
+    let host = &mut context.host;
+    let fault = HelperFault::Argument { index: 2, value: programs };
+    let entry = match host.cage.maps().ok_or(fault).and_then(|maps| maps.program(programs, index as u32)) {
+        Ok(entry) => entry,
+        Err(fault) => {
+            host.fault = Some(fault);
+            return 1;
+        }
+    };
+    let Some(target) = entry.and_then(|entry| host.program.entry(entry)) else {
+        context.result[0] = NO_SUCH_PROGRAM;
+        return 0;
+    };
+    if host.tail_calls == TAIL_CALLS_MAX {
+        context.result[0] = TOO_MANY_TAIL_CALLS;
+        return 0;
+    }
+    host.tail_calls += 1;
+    // SAFETY: the table has an address for each function of the program.
+    let code = unsafe { *context.functions.add(target) };
+    code as u64
 }
 
 /// What generated code calls for `i128_mul`: the product goes to [`Context::result`]; 1 if it wrapped.

@@ -1,5 +1,8 @@
 //! Why a program is refused.
 
+use std::fmt;
+
+use nearside_programs::abi::helper::Helper;
 use nearside_programs::isa::DecodeError;
 
 use super::{FRAME_LEN, FRAMES_MAX};
@@ -68,13 +71,13 @@ pub enum Reason {
     #[error("writes to r10")]
     FramePointer,
     /// No such helper in any target this engine knows.
-    #[error("unknown helper {number}")]
+    #[error("helper {} does not exist here", Named(*number))]
     UnknownHelper {
         /// Its number.
         number: u32,
     },
     /// The helper exists, but not for this target.
-    #[error("helper {number} belongs to another target")]
+    #[error("helper {} belongs to another target", Named(*number))]
     HelperOfOtherTarget {
         /// Its number.
         number: u32,
@@ -91,9 +94,31 @@ pub enum Reason {
         /// Its offset.
         offset: i16,
     },
-    /// Maps do not exist in this engine.
-    #[error("refers to a map, which this target does not have")]
-    Map,
+    /// File descriptors are the kernel's; whoever reads an object names its maps by index.
+    #[error("refers to a map by file descriptor, which only the kernel has: maps go by index here")]
+    MapByFd,
+    /// The program has fewer maps.
+    #[error("map {index} is not among the program's")]
+    NoSuchMap {
+        /// The index.
+        index: u32,
+    },
+    /// Only an array that fits into the cage has an element 0 at a known address.
+    #[error("map {index} is no array whose first element has an address")]
+    NoDirectValue {
+        /// The map.
+        index: u32,
+    },
+    /// The address is behind the element.
+    #[error("offset {offset} is not within the {value_len} bytes of a value of map {index}")]
+    OutOfValue {
+        /// The map.
+        index: u32,
+        /// Into the element.
+        offset: u64,
+        /// Bytes of the element.
+        value_len: u32,
+    },
     /// Platform variables do not exist in this engine.
     #[error("refers to a variable of the platform, which this target does not have")]
     Variable,
@@ -103,4 +128,16 @@ pub enum Reason {
     /// Without any recursion, calls from here need too many frames.
     #[error("the call leads to more than {} frames", FRAMES_MAX)]
     CallDepth,
+}
+
+/// A helper's number, and its name if it has one.
+struct Named(u32);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Helper::name_of(self.0) {
+            Some(name) => write!(f, "{} ({name})", self.0),
+            None => self.0.fmt(f),
+        }
+    }
 }

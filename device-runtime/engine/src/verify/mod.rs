@@ -6,6 +6,7 @@
 mod calls;
 mod error;
 
+use nearside_programs::MapSpec;
 use nearside_programs::abi::helper::{Helper, Kind};
 use nearside_programs::isa::{AtomicOp, CallTarget, Instruction, Reg, Size, Slot, WideSource, decode};
 use nearside_programs::manifest::Target;
@@ -13,6 +14,7 @@ use nearside_programs::manifest::Target;
 pub use error::{CompileError, Reason};
 
 use crate::intrinsic::Intrinsic;
+use crate::maps::direct_values;
 
 /// Most slots a program may have; the kernel's limit, too.
 pub const SLOTS_MAX: usize = 1_000_000;
@@ -26,6 +28,9 @@ pub const FRAME_LEN: u32 = 512;
 /// What a `callx` register holds for function 0; the others follow. No cage address, so that mixing them up shows.
 pub(crate) const CODE_BASE: u64 = 1 << 32;
 
+/// What a register holds that refers to map 0; the others follow. Neither a cage address nor a code address.
+pub(crate) const MAP_BASE: u64 = 2 << 32;
+
 /// Code to verify, as an object has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Code<'a> {
@@ -33,6 +38,8 @@ pub struct Code<'a> {
     pub slots: &'a [Slot],
     /// First slot of each entry point.
     pub entries: &'a [u32],
+    /// Maps that `lddw` names by index.
+    pub maps: &'a [MapSpec],
     /// Whose helpers and rules apply.
     pub target: Target,
 }
@@ -70,6 +77,8 @@ pub(crate) struct Program {
     pub(crate) functions: Vec<Function>,
     /// First slots of entry points, ascending.
     pub(crate) entries: Vec<u32>,
+    /// By map: where element 0 is, if it is an array's.
+    direct_values: Vec<Option<u32>>,
 }
 
 impl Program {
@@ -98,6 +107,28 @@ impl Program {
         })
     }
 
+    /// What an `lddw` at `pc` loads. References to maps, code and variables never look like cage addresses or native ones.
+    pub(crate) fn wide(&self, pc: usize, source: WideSource, value: u64) -> u64 {
+        let (low, high) = (value as u32, value >> 32);
+        match source {
+            WideSource::Code => self.code_address(jump_target(pc, low as i32)),
+            WideSource::MapByIndex => MAP_BASE + u64::from(low),
+            WideSource::MapValueByIndex => self.direct_values[low as usize].map_or(0, u64::from) + high,
+            _ => value,
+        }
+    }
+
+    /// Which function a register refers to that holds this.
+    pub(crate) fn function_of(&self, value: u64) -> Option<usize> {
+        let index = value.checked_sub(CODE_BASE)?;
+        (index < self.functions.len() as u64).then_some(index as usize)
+    }
+
+    /// Which function is the entry point that begins at this slot.
+    pub(crate) fn entry(&self, slot: u32) -> Option<usize> {
+        self.entries.binary_search(&slot).ok().and_then(|_| self.function_at(slot as usize))
+    }
+
     /// What a register holds that points to the code at this slot, the start of a function.
     pub(crate) fn code_address(&self, start: usize) -> u64 {
         let index = self.functions.partition_point(|function| function.start < start);
@@ -113,14 +144,15 @@ pub(crate) fn verify(code: Code<'_>) -> Result<Program, CompileError> {
     }
     let (instructions, kinds) = decode_all(code.slots)?;
     let functions = functions(code, &instructions, &kinds)?;
-    let checker = Checker { instructions: &instructions, kinds: &kinds, target: code.target };
+    let direct_values = direct_values(code.maps);
+    let checker = Checker { instructions: &instructions, kinds: &kinds, code, direct_values: &direct_values };
     for function in &functions {
         checker.function(*function)?;
     }
     let mut entries = code.entries.to_vec();
     entries.sort_unstable();
     entries.dedup();
-    let program = Program { instructions, functions, entries };
+    let program = Program { instructions, functions, entries, direct_values };
     calls::check_depth(&program)?;
     Ok(program)
 }
@@ -191,7 +223,8 @@ fn resolve(kinds: &[SlotKind], pc: usize, offset: i32) -> Result<usize, Reason> 
 struct Checker<'a> {
     instructions: &'a [Instruction],
     kinds: &'a [SlotKind],
-    target: Target,
+    code: Code<'a>,
+    direct_values: &'a [Option<u32>],
 }
 
 impl Checker<'_> {
@@ -220,7 +253,7 @@ impl Checker<'_> {
             Instruction::Load { size, base, offset, .. }
             | Instruction::Store { size, base, offset, .. }
             | Instruction::Atomic { size, base, offset, .. } => stack(size, base, offset),
-            Instruction::LoadImm64 { source, .. } => wide(source),
+            Instruction::LoadImm64 { source, value, .. } => self.wide(source, value as u32, value >> 32),
             Instruction::LoadPacket { .. } => Err(Reason::LegacyPacketLoad),
             Instruction::Call(target) => self.call(target),
             _ => Ok(()),
@@ -237,11 +270,33 @@ impl Checker<'_> {
             CallTarget::Local(_) | CallTarget::Register(_) => Ok(()),
             CallTarget::HelperByBtf(id) => Err(Reason::HelperByBtf { id }),
             CallTarget::Helper(number) => match Helper::by_number(number) {
-                Some(helper) if !helper.targets.contains(&self.target) => Err(Reason::HelperOfOtherTarget { number }),
-                Some(helper) if helper.kind == Kind::Vector || Intrinsic::by_number(number).is_some() => Ok(()),
+                Some(helper) if !helper.targets.contains(&self.code.target) => Err(Reason::HelperOfOtherTarget { number }),
+                Some(helper) if matches!(helper.kind, Kind::Vector | Kind::Kernel) || Intrinsic::by_number(number).is_some() => {
+                    Ok(())
+                }
                 _ => Err(Reason::UnknownHelper { number }),
             },
         }
+    }
+
+    fn wide(&self, source: WideSource, index: u32, offset: u64) -> Result<(), Reason> {
+        match source {
+            WideSource::Immediate | WideSource::Code => Ok(()),
+            WideSource::Variable => Err(Reason::Variable),
+            WideSource::MapByFd | WideSource::MapValueByFd => Err(Reason::MapByFd),
+            WideSource::MapByIndex => self.map(index).map(|_| ()),
+            WideSource::MapValueByIndex => {
+                let value_len = self.map(index)?.value_len;
+                if self.direct_values[index as usize].is_none() {
+                    return Err(Reason::NoDirectValue { index });
+                }
+                if offset < u64::from(value_len) { Ok(()) } else { Err(Reason::OutOfValue { index, offset, value_len }) }
+            }
+        }
+    }
+
+    fn map(&self, index: u32) -> Result<&MapSpec, Reason> {
+        self.code.maps.get(index as usize).ok_or(Reason::NoSuchMap { index })
     }
 }
 
@@ -267,12 +322,4 @@ fn stack(size: Size, base: Reg, offset: i16) -> Result<(), Reason> {
         return Err(Reason::Stack { offset });
     }
     Ok(())
-}
-
-fn wide(source: WideSource) -> Result<(), Reason> {
-    match source {
-        WideSource::Immediate | WideSource::Code => Ok(()),
-        WideSource::Variable => Err(Reason::Variable),
-        WideSource::MapByFd | WideSource::MapValueByFd | WideSource::MapByIndex | WideSource::MapValueByIndex => Err(Reason::Map),
-    }
 }

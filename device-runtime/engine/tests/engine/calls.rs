@@ -57,7 +57,9 @@ fn callx_reaches_functions_only() {
 fn entry_points() {
     let code = text_code("<a>:\nr0 = 0x1\nexit\n<b>:\nr0 = 0x2\nexit\n<c>:\nr0 = 0x3\nexit");
     for backend in [Backend::Interpreter, Backend::Jit] {
-        let module = Module::compile(Code { slots: &code.code, entries: &[4, 0, 4], target: Target::Columnar }, backend).unwrap();
+        let module =
+            Module::compile(Code { slots: &code.code, entries: &[4, 0, 4], maps: &[], target: Target::Columnar }, backend)
+                .unwrap();
         let run = |entry| module.run(&mut cage(), entry, [0; 5], &mut Fuel(FUEL), &mut nearside_engine::NoHelpers);
         assert_eq!(run(0), Ok(1));
         assert_eq!(run(4), Ok(3));

@@ -67,7 +67,7 @@ impl Helpers for Summing {
 }
 
 pub(crate) fn module(slots: &[Slot], backend: Backend) -> Module {
-    let code = Code { slots, entries: &[0], target: Target::Columnar };
+    let code = Code { slots, entries: &[0], maps: &[], target: Target::Columnar };
     let module = Module::compile(code, backend).unwrap();
     assert_eq!(module.backend(), backend, "{:?}", module.fallback());
     module

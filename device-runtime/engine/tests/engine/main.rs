@@ -8,5 +8,6 @@ mod differential;
 mod generate;
 mod intrinsics;
 mod memory;
+mod packet;
 mod traps;
 mod verifier;

@@ -9,7 +9,7 @@ use nearside_programs::manifest::Target;
 use crate::common::text_code;
 
 fn compile_for(slots: &[Slot], entries: &[u32], target: Target, backend: Backend) -> Result<Module, CompileError> {
-    Module::compile(Code { slots, entries, target }, backend)
+    Module::compile(Code { slots, entries, maps: &[], target }, backend)
 }
 
 fn compile(slots: &[Slot]) -> Result<Module, CompileError> {
@@ -103,7 +103,8 @@ fn accesses_of_the_frame_are_inside_it() {
 
 #[test]
 fn only_helpers_of_the_target_exist() {
-    refused("call 0x1\nexit", 0, Reason::UnknownHelper { number: 1 });
+    refused("call 0x4\nexit", 0, Reason::UnknownHelper { number: 4 });
+    refused("call 0x1\nexit", 0, Reason::HelperOfOtherTarget { number: helper::MAP_LOOKUP_ELEM });
     refused("r0 = 0x0\ncall 0x7fffffff\nexit", 1, Reason::UnknownHelper { number: 0x7fff_ffff });
     refused_instruction(Instruction::Call(CallTarget::HelperByBtf(5)), Reason::HelperByBtf { id: 5 });
     let text = format!("call {:#x}\nexit", helper::GROUP_IDS);
@@ -111,14 +112,30 @@ fn only_helpers_of_the_target_exist() {
     let refusal = compile_for(&text_code(&text).code, &[0], Target::Packet, Backend::Interpreter).err();
     let reason = Reason::HelperOfOtherTarget { number: helper::GROUP_IDS };
     assert_eq!(refusal, Some(CompileError::Instruction { pc: 0, reason }));
-    assert_eq!(refusal.map(|error| error.to_string()), Some("instruction 0: helper 65536 belongs to another target".to_owned()));
+    assert_eq!(
+        refusal.map(|error| error.to_string()),
+        Some("instruction 0: helper 65536 (group_ids) belongs to another target".to_owned())
+    );
+}
+
+/// The kernel has helpers that no target here has: the message names them.
+#[test]
+fn the_kernels_helpers_are_refused_by_name() {
+    let message = |text: &str| {
+        compile_for(&text_code(text).code, &[0], Target::Packet, Backend::Interpreter).map(|_| ()).unwrap_err().to_string()
+    };
+    assert_eq!(message("r0 = 0x0\ncall 69\nexit"), "instruction 1: helper 69 (fib_lookup) does not exist here");
+    assert_eq!(message("call 0xd4\nexit"), "instruction 0: helper 212 does not exist here");
 }
 
 #[test]
-fn maps_variables_and_packets_do_not_exist() {
+fn files_variables_and_packets_do_not_exist() {
     let wide = |source| Instruction::LoadImm64 { dst: Reg::R1, source, value: 0 };
-    for source in [WideSource::MapByFd, WideSource::MapValueByFd, WideSource::MapByIndex, WideSource::MapValueByIndex] {
-        refused_instruction(wide(source), Reason::Map);
+    for source in [WideSource::MapByFd, WideSource::MapValueByFd] {
+        refused_instruction(wide(source), Reason::MapByFd);
+    }
+    for source in [WideSource::MapByIndex, WideSource::MapValueByIndex] {
+        refused_instruction(wide(source), Reason::NoSuchMap { index: 0 });
     }
     refused_instruction(wide(WideSource::Variable), Reason::Variable);
     refused_instruction(Instruction::LoadPacket { size: Size::W, index: None, imm: 0 }, Reason::LegacyPacketLoad);

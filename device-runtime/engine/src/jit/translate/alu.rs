@@ -5,7 +5,6 @@ use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use nearside_programs::isa::{AluOp, ByteOrder, JumpOp, Operand, Reg, WideSource, Width};
 
 use super::Translator;
-use crate::verify::jump_target;
 
 impl Translator<'_> {
     pub(super) fn alu(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
@@ -99,10 +98,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn load_immediate(&mut self, pc: usize, dst: Reg, source: WideSource, value: u64) {
-        let value = match source {
-            WideSource::Code => self.program.code_address(jump_target(pc, value as i32)),
-            _ => value,
-        };
+        let value = self.program.wide(pc, source, value);
         let value = self.builder.ins().iconst(types::I64, value.cast_signed());
         self.set(dst, value);
     }

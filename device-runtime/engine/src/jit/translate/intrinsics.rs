@@ -54,6 +54,8 @@ impl Translator<'_> {
                 self.builder.inst_results(call)[0]
             }
             Intrinsic::SingleFromFloat => self.single_from_float(),
+            Intrinsic::Loop => self.call_loop(pc),
+            Intrinsic::TailCall => self.tail_call(pc),
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Signatures {
     pub(super) leave: Signature,
     /// Context, number; returns 0 if all went well.
     pub(super) helper: Signature,
+    /// Context, program array, index; returns machine code, or why there is none.
+    pub(super) find_program: Signature,
     /// Context, two wide integers; returns 1 if the result wrapped.
     pub(super) wide: Signature,
     /// A wide integer; returns a binary64.
@@ -65,6 +67,7 @@ pub(super) struct Signatures {
 pub(super) struct Externals {
     pub(super) leave: FuncId,
     pub(super) helper: FuncId,
+    pub(super) find_program: FuncId,
     pub(super) multiply: FuncId,
     pub(super) divide: FuncId,
     pub(super) float_from_wide: FuncId,
@@ -85,6 +88,7 @@ pub(super) fn signatures(module: &JITModule) -> Signatures {
         enter: signature(1, 1),
         leave: signature(1, 0),
         helper: signature(2, 1),
+        find_program: signature(3, 1),
         wide: signature(5, 1),
         float_from_wide: signature(2, 1),
     }
@@ -146,6 +150,7 @@ pub(super) struct Translator<'a> {
 struct Imports {
     leave: FuncRef,
     helper: FuncRef,
+    find_program: FuncRef,
     multiply: FuncRef,
     divide: FuncRef,
     float_from_wide: FuncRef,
@@ -169,11 +174,12 @@ impl<'a> Translator<'a> {
         }
         let mut import = |function| module.declare_func_in_func(function, native);
         let (leave, helper) = (import(externals.leave), import(externals.helper));
+        let find_program = import(externals.find_program);
         let (multiply, divide) = (import(externals.multiply), import(externals.divide));
         let float_from_wide = import(externals.float_from_wide);
         let mut builder = FunctionBuilder::new(native, builder);
         let function_signature = builder.import_signature(externals.signatures.function.clone());
-        let imports = Imports { leave, helper, multiply, divide, float_from_wide, function_signature, callees };
+        let imports = Imports { leave, helper, find_program, multiply, divide, float_from_wide, function_signature, callees };
 
         let registers = std::array::from_fn(|_| builder.declare_var(types::I64));
         let fuel = builder.declare_var(types::I64);

@@ -1,13 +1,18 @@
 //! Objects: what is written is read, by us and by LLVM's tools; what is not an object is refused in one line.
 
-use std::collections::BTreeMap;
+mod foreign;
+#[path = "../samples/linked.rs"]
+mod linked;
+mod linking;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use foreign::{CALL, EXIT, Foreign, R_BPF_64_32};
 use nearside_programs::abi::{columnar, helper};
 use nearside_programs::isa::{CallTarget, Instruction, Reg, Slot, decode};
 use nearside_programs::manifest::{ColumnSpec, EntryPoint, Output, OutputColumn, OutputSource, Target};
-use nearside_programs::{Builder, Function, Manifest, Object, ValueType};
-use object::write::{Relocation, StandardSection, Symbol, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+use nearside_programs::{Builder, Function, Manifest, MapKind, MapSpec, Object, ValueType};
+use object::SectionKind;
 
 fn manifest() -> Manifest {
     Manifest {
@@ -52,6 +57,11 @@ fn written_objects_are_read_back() {
     let foreign = Object { manifest: None, license: String::new(), ..sample() };
     assert_eq!(Object::read(&foreign.write()).unwrap(), foreign);
 
+    let linked = linked::linked();
+    let bytes = linked.write();
+    assert_eq!(Object::read(&bytes).unwrap(), linked);
+    assert_eq!(bytes, Object::read(&bytes).unwrap().write());
+
     // A projection of plain columns has no code at all.
     let empty = Object { code: Vec::new(), functions: Vec::new(), ..sample() };
     assert_eq!(Object::read(&empty.write()).unwrap(), empty);
@@ -89,65 +99,45 @@ fn digest_is_of_what_runs() {
     assert!(same(|object| manifest(object).notes.clear()));
     assert!(!same(|object| object.code[0].imm += 1));
     assert!(!same(|object| object.functions[0].name = "other".into()));
+    assert!(!same(|object| object.functions[0].section = "xdp".into()));
     assert!(!same(|object| manifest(object).columns[0].nullable = false));
     assert!(!same(|object| manifest(object).parameters[0] = ValueType::Int32));
     assert!(!same(|object| output(object).source = OutputSource::Computed(0)));
     assert!(!same(|object| manifest(object).abi_version += 1));
 }
 
-/// An ELF object as another compiler would write it.
-struct Foreign {
-    elf: object::write::Object<'static>,
-    text: object::write::SectionId,
+/// Every part of every map is in the digest.
+#[test]
+fn digest_is_of_maps() {
+    let digest = |change: fn(&mut Vec<MapSpec>)| {
+        let mut object = linked::linked();
+        change(&mut object.maps);
+        object.digest()
+    };
+    let changes: [fn(&mut Vec<MapSpec>); 12] = [
+        |_| {},
+        |maps| maps.clear(),
+        |maps| maps[0].name = "other".into(),
+        |maps| maps[0].kind = MapKind::LruHash,
+        |maps| maps[0].key_len += 1,
+        |maps| maps[0].value_len += 1,
+        |maps| maps[0].entries_max += 1,
+        |maps| maps[0].flags ^= 2,
+        |maps| maps[1].named[0].0 -= 1,
+        |maps| maps[1].named[0].1 = "leaf".into(),
+        |maps| maps[2].inner.as_mut().unwrap().value_len += 1,
+        |maps| maps[3].initial[0] += 1,
+    ];
+    let digests: BTreeSet<_> = changes.into_iter().map(digest).collect();
+    assert_eq!(digests.len(), changes.len());
 }
-
-impl Foreign {
-    fn new(code: &[Slot]) -> Self {
-        let mut elf = object::write::Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
-        let text = elf.section_id(StandardSection::Text);
-        elf.set_section_data(text, code.iter().flat_map(|slot| slot.to_bytes()).collect::<Vec<_>>(), 8);
-        Self { elf, text }
-    }
-
-    fn section(&mut self, name: &str, kind: SectionKind, data: &[u8]) {
-        let section = self.elf.add_section(Vec::new(), name.into(), kind);
-        self.elf.set_section_data(section, data.to_vec(), 1);
-    }
-
-    fn symbol(&mut self, name: &str, value: u64, size: u64, defined: bool) -> object::write::SymbolId {
-        let section = if defined { SymbolSection::Section(self.text) } else { SymbolSection::Undefined };
-        self.elf.add_symbol(Symbol {
-            name: name.into(),
-            value,
-            size,
-            kind: SymbolKind::Text,
-            scope: SymbolScope::Dynamic,
-            weak: false,
-            section,
-            flags: SymbolFlags::None,
-        })
-    }
-
-    fn relocation(&mut self, offset: u64, symbol: object::write::SymbolId, r_type: u32) {
-        let relocation = Relocation { offset, symbol, addend: 0, flags: RelocationFlags::Elf { r_type } };
-        self.elf.add_relocation(self.text, relocation).unwrap();
-    }
-
-    fn read(&self) -> Result<Object, String> {
-        Object::read(&self.elf.write().unwrap()).map_err(|error| error.to_string())
-    }
-}
-
-const CALL: Slot = Slot { opcode: 0x85, dst: 0, src: 1, offset: 0, imm: -1 };
-const EXIT: Slot = Slot { opcode: 0x95, dst: 0, src: 0, offset: 0, imm: 0 };
-const R_BPF_64_32: u32 = 10;
 
 /// A call by symbol is bound to the helper of that name, or to the function or section of `.text`.
 #[test]
 fn calls_by_symbol_are_resolved() {
     let mut foreign = Foreign::new(&[CALL, CALL, Slot { imm: 2, ..CALL }, EXIT, EXIT]);
-    let helper = foreign.symbol("i128_add", 0, 0, false);
-    let leaf = foreign.symbol("leaf", 32, 8, true);
+    let helper = foreign.undefined("i128_add");
+    let leaf = foreign.function("leaf", 32, 8);
     let text = foreign.elf.section_symbol(foreign.text);
     foreign.relocation(0, helper, R_BPF_64_32);
     foreign.relocation(8, leaf, R_BPF_64_32);
@@ -160,7 +150,7 @@ fn calls_by_symbol_are_resolved() {
     assert_eq!(call(0), CallTarget::Helper(helper::I128_ADD));
     assert_eq!(call(1), CallTarget::Local(2)); // slot 4
     assert_eq!(call(2), CallTarget::Local(0)); // slot 2 + 1 of the section
-    assert_eq!(object.functions, [Function { name: "leaf".into(), start: 4, len: 1 }]);
+    assert_eq!(object.functions, [Function::new("leaf", 4, 1)]);
 }
 
 /// Each wrong object has its own line.
@@ -173,12 +163,13 @@ fn wrong_objects_are_refused() {
     };
     let relocate = |name: &'static str, offset, r_type| {
         move |foreign: &mut Foreign| {
-            let symbol = foreign.symbol(name, 0, 0, false);
+            let symbol = foreign.undefined(name);
             foreign.relocation(offset, symbol, r_type);
         }
     };
     check(&relocate("nope", 0, R_BPF_64_32), "instruction 0: no helper is named `nope`");
-    check(&relocate("map", 0, 1), "relocation at byte 0x0 of .text: only calls (R_BPF_64_32) are resolved");
+    check(&relocate("map", 0, 1), "relocation at byte 0x0 of .text: is not at a load of 64 bits");
+    check(&relocate("i128_add", 0, 3), "relocation at byte 0x0 of .text: is neither R_BPF_64_64 nor R_BPF_64_32");
     check(&relocate("i128_add", 8, R_BPF_64_32), "relocation at byte 0x8 of .text: is not at a call");
     check(&relocate("i128_add", 4, R_BPF_64_32), "relocation at byte 0x4 of .text: is at no instruction");
     check(&relocate("i128_add", 16, R_BPF_64_32), "relocation at byte 0x10 of .text: is at no instruction");
@@ -192,12 +183,12 @@ fn wrong_objects_are_refused() {
     check(&|foreign| (0..3).for_each(|_| relocate("i128_add", 0, 0)(foreign)), "object has 3 relocations; the limit is 2");
     let function = |name: &'static str, value, size| {
         move |foreign: &mut Foreign| {
-            foreign.symbol(name, value, size, true);
+            foreign.function(name, value, size);
         }
     };
     check(&function("f", 4, 8), "function `f`: does not start at an instruction");
     check(&function("f", 0, 0), "function `f`: has no whole instructions");
-    check(&function("f", 8, 16), "function `f`: ends beyond .text");
+    check(&function("f", 8, 16), "function `f`: ends beyond its section");
     check(&function("f", u64::MAX - 7, 16), "function `f`: does not start at an instruction");
     check(
         &|foreign| {
@@ -213,9 +204,23 @@ fn wrong_objects_are_refused() {
         },
         "function `f`: is there twice",
     );
-    let text = |kind| move |foreign: &mut Foreign| foreign.section("xdp", kind, &[0; 8]);
-    check(&text(SectionKind::Text), "section `xdp`: code outside of .text");
-    check(&|foreign| foreign.section("license", SectionKind::Data, b"GPL"), "section `license`: is not one zero-terminated text");
+    let section = |name: &'static str, kind, data: &'static [u8]| {
+        move |foreign: &mut Foreign| {
+            foreign.section(name, kind, data);
+        }
+    };
+    check(&section("xdp", SectionKind::Text, &[0; 7]), "section `xdp`: length is not a multiple of 8 bytes");
+    check(&section("license", SectionKind::Text, &[0; 8]), "section `license`: must not hold code");
+    check(&section("", SectionKind::Text, &[0; 8]), "section ``: has code and no name");
+    check(
+        &|foreign| {
+            let away = Slot { imm: 1, ..CALL };
+            foreign.section("xdp", SectionKind::Text, &[EXIT.to_bytes(), away.to_bytes()].concat());
+            foreign.section("other", SectionKind::Text, &[EXIT.to_bytes(), EXIT.to_bytes()].concat());
+        },
+        "relocation at byte 0x8 of xdp: is missing: the code leads to another section",
+    );
+    check(&section("license", SectionKind::Data, b"GPL"), "section `license`: is not one zero-terminated text");
     check(
         &|foreign| {
             foreign.section(".nearside", SectionKind::Metadata, b"{}");
@@ -223,17 +228,14 @@ fn wrong_objects_are_refused() {
         },
         "section `.nearside`: is there twice",
     );
+    check(&section(".nearside", SectionKind::Metadata, b"{}"), "manifest: missing field `target` at line 1 column 2");
     check(
-        &|foreign| foreign.section(".nearside", SectionKind::Metadata, b"{}"),
-        "manifest: missing field `target` at line 1 column 2",
-    );
-    check(
-        &|foreign| foreign.section(".nearside", SectionKind::Metadata, br#"{"target":"columnar","abi_version":7,"new":1}"#),
+        &section(".nearside", SectionKind::Metadata, br#"{"target":"columnar","abi_version":7,"new":1}"#),
         "object is for columnar ABI 7, this build runs 1",
     );
     check(
-        &|foreign| foreign.section(".nearside", SectionKind::Metadata, br#"{"target":"packet","abi_version":1}"#),
-        "object is for target packet, which this build does not run",
+        &section(".nearside", SectionKind::Metadata, br#"{"target":"block","abi_version":1}"#),
+        "object is for target block, which does not run here",
     );
 }
 
