@@ -48,8 +48,8 @@ pub use fuel::{Fuel, OutOfFuel};
 pub use helpers::{HelperFault, Helpers, NoHelpers};
 pub use jit::{Fallback, JIT_SLOTS_MAX};
 pub use maps::{
-    Batch, CPUS_MAX, EVENT_LEN_MAX, EVENT_QUEUE_LEN, MapError, MapHelpers, MapLimits, MapReader, MapSetup, MapWriter, Maps,
-    MapsError, PacketBytes, RESERVED_MAX, SpecError,
+    Batch, CPUS_MAX, EVENT_LEN_MAX, EVENT_QUEUE_LEN, Entry, MapError, MapHelpers, MapLimits, MapReader, MapSetup, MapWriter,
+    Maps, MapsError, PacketBytes, RESERVED_MAX, SpecError,
 };
 pub use memory::{Access, Memory, Operation, REGION_UNIT, Region};
 pub use module::{Backend, Module};

@@ -217,6 +217,21 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
+    /// Copies `len` bytes; the ranges may overlap, and either may be the value of a map.
+    ///
+    /// # Errors
+    /// As [`Memory::copy_out`] of the first range, then as [`Memory::copy_in`] to the second.
+    pub fn copy(&mut self, from: u64, to: u64, len: usize) -> Result<(), HelperFault> {
+        let places = (self.place(from, len, Operation::Load)?, self.place(to, len, Operation::Store)?);
+        if let (Place::Own(source), Place::Own(target)) = places {
+            self.bytes.copy_within(source..source + len, target);
+            return Ok(());
+        }
+        let mut bytes = vec![0; len];
+        self.copy_out(from, &mut bytes)?;
+        self.copy_in(to, &bytes)
+    }
+
     /// What a load instruction loads, zero-extended; or the first byte it may not load.
     pub(crate) fn load(&self, address: u32, size: Size) -> Result<u64, u32> {
         let len = size.bytes() as usize;

@@ -41,8 +41,8 @@ impl Default for MapLimits {
     }
 }
 
-/// Most bytes of a key in a hash: the kernel's.
-const KEY_LEN_MAX: u32 = 512;
+/// Most bytes of a key in a hash; the kernel has had 512, and no bound but that of its allocator.
+const KEY_LEN_MAX: u32 = 4096;
 /// Most bytes of a prefix map's data, after 4 bytes of length: the kernel's.
 const PREFIX_LEN_MAX: u32 = 256;
 /// Most bytes of a per-CPU value: the kernel's.

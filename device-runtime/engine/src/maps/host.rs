@@ -16,11 +16,14 @@ pub struct MapReader<'a> {
     map: &'a Map,
 }
 
+/// Key and value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// Some entries of a map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Keys and values.
-    pub entries: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The entries.
+    pub entries: Vec<Entry>,
     /// Where the next batch begins; `None` after the last one.
     pub next: Option<u32>,
 }
@@ -94,7 +97,7 @@ impl<'a> MapReader<'a> {
     ///
     /// # Errors
     /// The map is none of keys and values.
-    pub fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, MapError> {
+    pub fn entries(&self) -> Result<Vec<Entry>, MapError> {
         /// A batch holds the map's lock.
         const BATCH: usize = 1024;
         let Batch { mut entries, mut next } = self.batch(0, BATCH)?;

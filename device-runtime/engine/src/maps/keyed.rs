@@ -1,16 +1,15 @@
 //! Hash maps: plain, per-CPU, and those that evict what was not used lately.
 
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::Values;
 use super::table::Table;
 use super::{EXISTING_ONLY, MapError, NEW_ONLY, Side, read, write};
 use crate::shared::Shared;
 
-/// How many entries an eviction passes over because they were used, at most. The kernel bounds its search, too; with more entries in
-/// use than this, what is evicted may have been used.
-pub(super) const EVICTION_SCAN_MAX: u32 = 128;
+/// Among how many entries an eviction looks for the one that was used longest ago. The kernel bounds its search, too.
+const EVICTION_SCAN_MAX: u32 = 128;
 
 /// A map from keys to slots.
 #[derive(Debug)]
@@ -25,9 +24,11 @@ struct State {
     table: Table,
     /// By CPU: the slot that the next replaced value goes to.
     spare: Vec<u32>,
-    /// By entry, if it evicts: whether it was used since the hand passed.
-    used: Vec<AtomicBool>,
-    /// Where the search for something to evict goes on.
+    /// Counts uses, if it evicts.
+    clock: AtomicU64,
+    /// By entry, if it evicts: when it was used last.
+    used: Vec<AtomicU64>,
+    /// Where the next search for something to evict begins.
     hand: u32,
 }
 
@@ -35,7 +36,7 @@ impl Keyed {
     /// Values that CPUs share have a slot to spare for each of `cpus`, behind those of the entries.
     pub(super) fn new(table: Table, evicts: bool, cpus: u32) -> Self {
         let spare = (table.limit()..).take(cpus as usize).collect();
-        Self { state: RwLock::new(State { table, spare, used: Vec::new(), hand: 0 }), evicts, cpus }
+        Self { state: RwLock::new(State { table, spare, clock: AtomicU64::new(0), used: Vec::new(), hand: 0 }), evicts, cpus }
     }
 
     /// The slot of a key; counts as use.
@@ -108,8 +109,9 @@ impl Keyed {
         }
         let entry = state.table.insert(key).ok_or(MapError::TooBig)?;
         if self.evicts && entry as usize >= state.used.len() {
-            state.used.resize_with(entry as usize + 1, AtomicBool::default);
+            state.used.resize_with(entry as usize + 1, AtomicU64::default);
         }
+        state.touch(entry);
         let slot = state.table.slot(entry);
         if let (Side::Program { cpu }, true) = (side, values.is_per_cpu()) {
             (0..self.cpus).filter(|other| *other != cpu).for_each(|other| values.zero(shared, slot, other));
@@ -122,9 +124,6 @@ impl Keyed {
         let mut state = write(&self.state);
         let entry = state.table.find(key).ok_or(MapError::NotFound)?;
         state.table.remove(entry);
-        if let Some(used) = state.used.get(entry as usize) {
-            used.store(false, Ordering::Relaxed);
-        }
         Ok(())
     }
 }
@@ -132,25 +131,20 @@ impl Keyed {
 impl State {
     fn touch(&self, entry: u32) {
         if let Some(used) = self.used.get(entry as usize) {
-            used.store(true, Ordering::Relaxed);
+            used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
-    /// Second chance: the hand goes round, forgives what was used, and takes the first that was not. Only when the table is full, so
-    /// that every number is an entry's.
+    /// Removes, of those that follow the hand, the entry that was used longest ago. Only when the table is full, so that every number is
+    /// an entry's.
     fn evict(&mut self) {
-        for _ in 0..EVICTION_SCAN_MAX {
-            if !self.used[self.hand as usize].swap(false, Ordering::Relaxed) {
-                break;
-            }
-            self.step();
+        let end = self.table.end();
+        let candidates = (self.hand..end).chain(0..self.hand).take(EVICTION_SCAN_MAX as usize);
+        let oldest = candidates.min_by_key(|entry| self.used[*entry as usize].load(Ordering::Relaxed));
+        if let Some(oldest) = oldest {
+            self.table.remove(oldest);
+            self.hand = (oldest + 1) % end;
         }
-        self.table.remove(self.hand);
-        self.step();
-    }
-
-    fn step(&mut self) {
-        self.hand = (self.hand + 1) % self.table.end();
     }
 }
 

@@ -36,7 +36,7 @@ pub use create::{MapLimits, MapSetup};
 pub use error::{MapError, MapsError, SpecError};
 pub use events::{EVENT_LEN_MAX, EVENT_QUEUE_LEN};
 pub use helpers::{MapHelpers, PacketBytes, RESERVED_MAX};
-pub use host::{Batch, MapReader, MapWriter};
+pub use host::{Batch, Entry, MapReader, MapWriter};
 pub use layout::CPUS_MAX;
 use layout::Values;
 pub(crate) use layout::direct_values;

@@ -25,8 +25,8 @@ pub(super) struct Table {
     hasher: RandomState,
 }
 
-/// Bytes of an entry besides its key, at most: slot, flag, index, free list, and what growing leaves unused.
-pub(super) const ENTRY_LEN: u64 = 32;
+/// Bytes of an entry besides its key, at most: slot, flag, index, free list, time of its last use, and what growing leaves unused.
+pub(super) const ENTRY_LEN: u64 = 64;
 
 impl Table {
     pub(super) fn new(key_len: u32, limit: u32) -> Self {

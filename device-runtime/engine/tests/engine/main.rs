@@ -7,6 +7,7 @@ mod counting;
 mod differential;
 mod generate;
 mod intrinsics;
+mod maps;
 mod memory;
 mod packet;
 mod traps;
