@@ -11,7 +11,7 @@ use crate::intrinsic::{
     Intrinsic, WideOp, float_from_int, float_from_single, float_from_unsigned, float_from_wide, single_from_float, wide_compare,
 };
 use crate::trap::Trap;
-use crate::verify::{CODE_BASE, FRAME_LEN, FRAMES_MAX};
+use crate::verify::{CODE_BASE, FRAME_LEN, FRAMES_MAX, helper_in_register};
 
 /// What a caller gets back.
 pub(super) struct Frame {
@@ -44,6 +44,9 @@ impl Machine<'_> {
 
     pub(super) fn call_register(&mut self, pc: usize, register: Reg) -> Result<usize, Trap> {
         let value = self.get(register);
+        if let Some(number) = helper_in_register(self.program.target, value) {
+            return self.helper(pc, number).map(|()| pc + 1);
+        }
         let index = value.checked_sub(CODE_BASE).filter(|&index| index < self.program.functions.len() as u64);
         self.call(pc, index.map(|index| index as usize), value)
     }

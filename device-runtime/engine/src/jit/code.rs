@@ -10,6 +10,7 @@ use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+use nearside_programs::manifest::Target;
 
 use super::Fallback;
 use super::entry;
@@ -32,6 +33,7 @@ pub(crate) struct Compiled {
     pub(super) functions: Vec<usize>,
     /// All of it.
     pub(super) range: Range<usize>,
+    pub(super) target: Target,
     map: CodeMap,
     _memory: CodeMemory,
 }
@@ -112,6 +114,7 @@ impl Generator {
         let mut import = |name, signature| module.declare_function(name, Linkage::Import, signature).map_err(codegen);
         let leave = import("leave", &signatures.leave)?;
         let helper = import("helper", &signatures.helper)?;
+        let helper_in_register = import("helper_in_register", &signatures.helper)?;
         let multiply = import("multiply", &signatures.wide)?;
         let divide = import("divide", &signatures.wide)?;
         let float_from_wide = import("float_from_wide", &signatures.float_from_wide)?;
@@ -119,7 +122,7 @@ impl Generator {
         for _ in &program.functions {
             functions.push(module.declare_anonymous_function(&signatures.function).map_err(codegen)?);
         }
-        let externals = Externals { leave, helper, multiply, divide, float_from_wide, functions, signatures };
+        let externals = Externals { leave, helper, helper_in_register, multiply, divide, float_from_wide, functions, signatures };
         let (context, builder) = (module.make_context(), FunctionBuilderContext::new());
         Ok(Self { module, context, builder, externals, defined: Vec::new() })
     }
@@ -138,7 +141,7 @@ impl Generator {
         translate_enter(&mut self.context.func, &mut self.builder, &self.module, &self.externals.signatures);
         self.define(enter)?;
         self.module.finalize_definitions().map_err(codegen)?;
-        Ok(self.finish(enter))
+        Ok(self.finish(enter, program.target))
     }
 
     fn define(&mut self, id: FuncId) -> Result<(), Fallback> {
@@ -154,7 +157,7 @@ impl Generator {
         Ok(())
     }
 
-    fn finish(self, enter: FuncId) -> Compiled {
+    fn finish(self, enter: FuncId, target: Target) -> Compiled {
         let address = |id| self.module.get_finalized_function(id) as usize;
         let functions = self.externals.functions.iter().copied().map(address).collect();
         let enter = address(enter);
@@ -168,7 +171,7 @@ impl Generator {
         let start = mapped.first().map_or(0, |function| function.code.start);
         let end = mapped.last().map_or(0, |function| function.code.end);
         let memory = CodeMemory(Mutex::new(Some(self.module)));
-        Compiled { enter, functions, range: start..end, map: CodeMap { functions: mapped }, _memory: memory }
+        Compiled { enter, functions, range: start..end, target, map: CodeMap { functions: mapped }, _memory: memory }
     }
 }
 
@@ -197,6 +200,7 @@ fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
     builder.memory_provider(Box::new(arena));
     builder.symbol("leave", trampoline::leave as *const u8);
     builder.symbol("helper", entry::call_helper as *const u8);
+    builder.symbol("helper_in_register", entry::call_helper_in_register as *const u8);
     builder.symbol("multiply", entry::multiply as *const u8);
     builder.symbol("divide", entry::divide as *const u8);
     builder.symbol("float_from_wide", entry::float_from_wide as *const u8);

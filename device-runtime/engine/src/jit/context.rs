@@ -1,5 +1,7 @@
 //! What generated code knows of the run it belongs to.
 
+use nearside_programs::manifest::Target;
+
 use crate::cage::Cage;
 use crate::fuel::Fuel;
 use crate::helpers::{HelperFault, Helpers};
@@ -33,6 +35,8 @@ pub(super) struct Context<'a> {
 /// The Rust side of a run.
 pub(super) struct Host<'a> {
     pub(super) cage: &'a mut Cage,
+    /// Whose helpers `callx` may call by number.
+    pub(super) target: Target,
     pub(super) helpers: &'a mut dyn Helpers,
     /// Why the last helper call failed.
     pub(super) fault: Option<HelperFault>,

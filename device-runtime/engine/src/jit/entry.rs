@@ -11,6 +11,7 @@ use crate::helpers::{HelperFault, Helpers, helper_trap, invoke};
 use crate::intrinsic::{self, WideOp};
 use crate::memory::Operation;
 use crate::trap::Trap;
+use crate::verify::helper_in_register;
 
 /// Runs function `entry` of a compiled program. After a memory trap, `fuel` is at least what is left.
 pub(crate) fn run(
@@ -32,7 +33,7 @@ pub(crate) fn run(
         result: [0; 2],
         trap: 0,
         detail: 0,
-        host: Host { cage, helpers, fault: None, fault_pc: 0 },
+        host: Host { cage, target: compiled.target, helpers, fault: None, fault_pc: 0 },
     };
     let result = call(compiled, &mut context);
     *fuel = context.fuel;
@@ -88,6 +89,20 @@ pub(super) unsafe extern "C" fn call_helper(context: *mut Context<'_>, number: u
             host.fault = Some(fault);
             1
         }
+    }
+}
+
+/// What generated code calls for a `callx` on something that is no function: as [`call_helper`], or 2 if it is no helper, either.
+///
+/// # Safety
+/// As for [`call_helper`].
+pub(super) unsafe extern "C" fn call_helper_in_register(context: *mut Context<'_>, value: u64) -> u64 {
+    // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
+    let target = unsafe { &*context }.host.target;
+    match helper_in_register(target, value) {
+        // SAFETY: what our caller promises.
+        Some(number) => unsafe { call_helper(context, number.into()) },
+        None => 2,
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Program {
     pub(crate) functions: Vec<Function>,
     /// First slots of entry points, ascending.
     pub(crate) entries: Vec<u32>,
+    /// Whose helpers it may call.
+    pub(crate) target: Target,
 }
 
 impl Program {
@@ -123,7 +125,7 @@ pub(crate) fn verify(code: Code<'_>) -> Result<Program, CompileError> {
     let mut entries = code.entries.to_vec();
     entries.sort_unstable();
     entries.dedup();
-    let program = Program { instructions, functions, entries };
+    let program = Program { instructions, functions, entries, target: code.target };
     calls::check_depth(&program)?;
     Ok(program)
 }
@@ -224,7 +226,7 @@ impl Checker<'_> {
             | Instruction::Store { size, base, offset, .. }
             | Instruction::Atomic { size, base, offset, .. } => stack(size, base, offset),
             Instruction::LoadImm64 { source, .. } => wide(source),
-            Instruction::LoadPacket { .. } => Err(Reason::LegacyPacketLoad),
+            Instruction::LoadPacket { .. } if self.target != Target::Packet => Err(Reason::LegacyPacketLoad),
             Instruction::Call(target) => self.call(target),
             _ => Ok(()),
         }
@@ -248,6 +250,13 @@ impl Checker<'_> {
             },
         }
     }
+}
+
+/// The helper that `callx` on this value calls. The engine's own are called by number only.
+pub(crate) fn helper_in_register(target: Target, value: u64) -> Option<u32> {
+    let helper = u32::try_from(value).ok().and_then(Helper::by_number)?;
+    let callable = helper.targets.contains(&target) && matches!(helper.kind, Kind::Vector | Kind::Kernel);
+    callable.then_some(helper.number)
 }
 
 /// The register an instruction writes, where it names it.

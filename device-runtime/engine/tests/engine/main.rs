@@ -1,12 +1,12 @@
 //! Both engines against models that share nothing with them, and against each other.
 
-mod alu;
 mod calls;
 mod common;
 mod counting;
 mod differential;
 mod generate;
 mod intrinsics;
+mod isa;
 mod memory;
 mod traps;
 mod verifier;

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Inst, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{BlockArg, FuncRef, Inst, InstBuilder, MemFlagsData, Value, types};
 use nearside_programs::isa::{CallTarget, Reg, Width};
 
 use super::super::context::{Context, TrapKind};
@@ -27,10 +27,7 @@ impl Translator<'_> {
             CallTarget::HelperByBtf(_) => unreachable!("the verifier refuses {target:?}"),
         };
         self.set(Reg::R0, result);
-        let zero = self.builder.ins().iconst(types::I64, 0);
-        for register in 1..=5 {
-            self.builder.def_var(self.registers[register], zero);
-        }
+        self.clear_arguments();
     }
 
     fn call_local(&mut self, pc: usize, offset: i32) -> Value {
@@ -46,7 +43,23 @@ impl Translator<'_> {
         let index = self.builder.ins().isub(value, base);
         let count = self.builder.ins().iconst(types::I64, self.program.functions.len() as i64);
         let none = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, count);
-        self.trap_if(none, TrapKind::NotAFunction, pc, Some(value));
+        let (function, other, goes_on) = (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(other);
+        let result = self.builder.append_block_param(goes_on, types::I64);
+        self.builder.ins().brif(none, other, &[], function, &[]);
+        for block in [other, function] {
+            self.builder.switch_to_block(block);
+            self.builder.seal_block(block);
+            let value = if block == other { self.call_helper_in_register(pc, value) } else { self.call_function_at(pc, index) };
+            self.builder.ins().jump(goes_on, &[BlockArg::Value(value)]);
+        }
+        self.builder.switch_to_block(goes_on);
+        self.builder.seal_block(goes_on);
+        result
+    }
+
+    /// Calls the function of this index, which exists.
+    fn call_function_at(&mut self, pc: usize, index: Value) -> Value {
         let table = self.load_field(offset_of!(Context<'static>, functions));
         let entry = self.builder.ins().ishl_imm_u(index, 3);
         let entry = self.builder.ins().iadd(table, entry);
@@ -71,16 +84,29 @@ impl Translator<'_> {
     }
 
     fn call_helper(&mut self, pc: usize, number: u32) -> Value {
+        let number = self.builder.ins().iconst(types::I64, i64::from(number));
+        let failed = self.call_shim(self.imports.helper, number);
+        self.trap_if(failed, TrapKind::Helper, pc, Some(number));
+        self.load_field(offset_of!(Context<'static>, result))
+    }
+
+    fn call_helper_in_register(&mut self, pc: usize, value: Value) -> Value {
+        let status = self.call_shim(self.imports.helper_in_register, value);
+        let none = self.builder.ins().icmp_imm_u(IntCC::Equal, status, 2);
+        self.trap_if(none, TrapKind::NotAFunction, pc, Some(value));
+        self.trap_if(status, TrapKind::Helper, pc, Some(value));
+        self.load_field(offset_of!(Context<'static>, result))
+    }
+
+    /// Hands r1 to r5 and the fuel to a shim for helpers; returns its status.
+    fn call_shim(&mut self, shim: FuncRef, number: Value) -> Value {
         for (index, argument) in self.arguments().into_iter().enumerate() {
             self.store_field(argument_offset(index), argument);
         }
         self.store_fuel();
-        let number = self.builder.ins().iconst(types::I64, i64::from(number));
-        let call = self.builder.ins().call(self.imports.helper, &[self.context, number]);
-        let failed = self.builder.inst_results(call)[0];
+        let call = self.builder.ins().call(shim, &[self.context, number]);
         self.load_fuel();
-        self.trap_if(failed, TrapKind::Helper, pc, Some(number));
-        self.load_field(offset_of!(Context<'static>, result))
+        self.builder.inst_results(call)[0]
     }
 
     /// r1 to r5.
