@@ -7,6 +7,7 @@ mod differential;
 mod generate;
 mod intrinsics;
 mod isa;
+mod kernel;
 mod memory;
 mod traps;
 mod verifier;
