@@ -43,7 +43,7 @@ pub use cage::{Cage, CageError};
 pub use counting::{BlockCount, Counted};
 pub use fuel::{Fuel, OutOfFuel};
 pub use helpers::{HelperFault, Helpers, NoHelpers};
-pub use jit::{Fallback, JIT_SLOTS_MAX};
+pub use jit::{Fallback, JIT_LOOPS_MAX, JIT_SLOTS_MAX, JIT_TIME_MAX};
 pub use memory::{Access, Memory, Operation, REGION_UNIT, Region};
 pub use module::{Backend, Module};
 pub use trap::Trap;

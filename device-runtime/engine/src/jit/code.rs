@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use cranelift_codegen::ir::{Function, Signature, UserFuncName};
 use cranelift_codegen::settings::{self, Configurable};
@@ -87,9 +88,9 @@ impl CodeMap {
     }
 }
 
-/// Translates a program of bounded size.
-pub(super) fn compile(program: &Program) -> Result<Compiled, Fallback> {
-    Generator::new(program)?.generate(program)
+/// Translates a program of bounded size; begins no function after the deadline.
+pub(super) fn compile(program: &Program, deadline: Instant) -> Result<Compiled, Fallback> {
+    Generator::new(program)?.generate(program, deadline)
 }
 
 struct Generator {
@@ -127,8 +128,11 @@ impl Generator {
         Ok(Self { module, context, builder, externals, defined: Vec::new() })
     }
 
-    fn generate(mut self, program: &Program) -> Result<Compiled, Fallback> {
+    fn generate(mut self, program: &Program, deadline: Instant) -> Result<Compiled, Fallback> {
         for (index, function) in program.functions.iter().enumerate() {
+            if Instant::now() >= deadline {
+                return Err(Fallback::TimeUp);
+            }
             let id = self.externals.functions[index];
             self.context.func = new_function(id, &self.externals.signatures.function);
             let translator =
@@ -209,4 +213,21 @@ fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
 
 fn codegen(error: ModuleError) -> Fallback {
     Fallback::Codegen { reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use nearside_programs::isa::Slot;
+
+    use super::*;
+    use crate::verify::{Code, verify};
+
+    /// A budget that is over ends the work before the next function.
+    #[test]
+    fn the_clock_is_looked_at_between_functions() {
+        let exit = Slot { opcode: 0x95, ..Slot::default() };
+        let program = verify(Code { slots: &[exit], entries: &[0], maps: &[], target: Target::Columnar }).unwrap();
+        assert_eq!(compile(&program, Instant::now()).err(), Some(Fallback::TimeUp));
+        assert!(compile(&program, Instant::now() + super::super::JIT_TIME_MAX).is_ok());
+    }
 }
