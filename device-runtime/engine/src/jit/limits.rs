@@ -11,7 +11,7 @@ use super::Fallback;
 use crate::intrinsic::Intrinsic;
 use crate::verify::{Function, Program, jump_target};
 
-/// Programs that are longer than this are interpreted; what becomes many machine instructions or blocks counts as several slots, see [`weight`].
+/// Programs that are longer than this are interpreted; what becomes many machine instructions or blocks counts as several slots.
 /// Cranelift takes up to half a second for so many in the worst shape found.
 pub const JIT_SLOTS_MAX: usize = 8192;
 
@@ -21,8 +21,8 @@ pub const JIT_SLOTS_MAX: usize = 8192;
 /// thousand would take minutes. An honest program of eight thousand slots may have 400 loops, nested 80 deep.
 pub const JIT_LOOPS_MAX: u64 = 1 << 28;
 
-/// After so long no further function is translated, and the program is interpreted.
-pub const JIT_TIME_MAX: Duration = Duration::from_secs(2);
+/// After so long no further function is translated, and the program is interpreted. The other limits keep honest machines far below it.
+pub const JIT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Refuses what could take the code generator longer than anybody waits.
 pub(super) fn check(program: &Program) -> Result<(), Fallback> {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod common;
+mod containment;
 mod counting;
 mod differential;
 mod generate;

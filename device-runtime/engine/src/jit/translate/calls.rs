@@ -43,6 +43,9 @@ impl Translator<'_> {
         let index = self.builder.ins().isub(value, base);
         let count = self.builder.ins().iconst(types::I64, self.program.functions.len() as i64);
         let none = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, count);
+        // A processor that guesses the branch below wrongly must not read past the table.
+        let first = self.builder.ins().iconst(types::I64, 0);
+        let index = self.builder.ins().select_spectre_guard(none, first, index);
         let (function, other, goes_on) = (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(other);
         let result = self.builder.append_block_param(goes_on, types::I64);

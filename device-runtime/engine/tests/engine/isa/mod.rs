@@ -278,7 +278,7 @@ fn packet_loads_are_the_models() {
                     let index = if src == 6 { u64::from(ARENA) + CONTEXT } else { index };
                     let context = [(src, index), (6, u64::from(ARENA) + CONTEXT)];
                     probe.check(usize::from(src), registers(&context));
-                    *(if probe.is_done() { &mut inside } else { &mut outside }) += 1;
+                    *(if probe.is_done(usize::from(src)) { &mut inside } else { &mut outside }) += 1;
                 }
             }
         }

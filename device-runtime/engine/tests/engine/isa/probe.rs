@@ -35,8 +35,35 @@ impl Helpers for Sum {
     }
 }
 
-/// Snippets, translated together.
-pub(super) struct Probe {
+/// Snippets, in the order they were given.
+pub(super) struct Probe(Vec<Part>);
+
+/// Snippets in a part: a program that is translated at once.
+const PART_LEN: usize = 16;
+
+impl Probe {
+    /// `tail` is a function behind the last snippet, which the last snippet may call.
+    pub(super) fn new(snippets: &[Vec<Slot>], tail: &[Slot]) -> Self {
+        Self(snippets.chunks(PART_LEN).map(|snippets| Part::new(snippets, tail)).collect())
+    }
+
+    /// Runs a snippet on these r0 to r9.
+    pub(super) fn check(&mut self, snippet: usize, registers: [u64; 10]) {
+        self.0[snippet / PART_LEN].check(snippet % PART_LEN, registers);
+    }
+
+    /// Runs a snippet that does not end well.
+    pub(super) fn traps(&mut self, snippet: usize, registers: [u64; 10], expected: Trap) {
+        self.0[snippet / PART_LEN].traps(snippet % PART_LEN, registers, expected);
+    }
+
+    /// Whether the last run of this snippet's part got to its end.
+    pub(super) fn is_done(&self, snippet: usize) -> bool {
+        out(self.0[snippet / PART_LEN].cage.region(0)).any(|value| value != 0)
+    }
+}
+
+struct Part {
     slots: Vec<Slot>,
     entries: Vec<u32>,
     modules: [Module; 2],
@@ -48,9 +75,8 @@ pub(super) fn slot(opcode: u8, dst: u8, src: u8, offset: i16, imm: i32) -> Slot 
     Slot { opcode, dst, src, offset, imm }
 }
 
-impl Probe {
-    /// `tail` is a function behind the last snippet, which the last snippet may call.
-    pub(super) fn new(snippets: &[Vec<Slot>], tail: &[Slot]) -> Self {
+impl Part {
+    fn new(snippets: &[Vec<Slot>], tail: &[Slot]) -> Self {
         let (mut slots, mut entries) = (Vec::new(), Vec::new());
         for snippet in snippets {
             entries.push(slots.len() as u32);
@@ -74,8 +100,7 @@ impl Probe {
         Self { slots, entries, modules, cage, stack_top }
     }
 
-    /// Runs a snippet on these r0 to r9.
-    pub(super) fn check(&mut self, snippet: usize, registers: [u64; 10]) {
+    fn check(&mut self, snippet: usize, registers: [u64; 10]) {
         let before = arena(registers);
         let entry = self.entries[snippet];
         // Functions are numbered in their order; a tail is behind all snippets.
@@ -97,18 +122,12 @@ impl Probe {
         }
     }
 
-    /// Runs a snippet that does not end well.
-    pub(super) fn traps(&mut self, snippet: usize, registers: [u64; 10], expected: Trap) {
+    fn traps(&mut self, snippet: usize, registers: [u64; 10], expected: Trap) {
         for module in &self.modules {
             self.cage.region_mut(0)[..ARENA_LEN].copy_from_slice(&arena(registers));
             let result = module.run(&mut self.cage, self.entries[snippet], [0; 5], &mut Fuel(FUEL), &mut Sum);
             assert_eq!(result, Err(expected), "{:?}, snippet {snippet} on {registers:x?}", module.backend());
         }
-    }
-
-    /// Whether the last run of this snippet got to its end.
-    pub(super) fn is_done(&mut self) -> bool {
-        out(self.cage.region(0)).any(|value| value != 0)
     }
 }
 
