@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// A test that did not run.
@@ -18,21 +18,21 @@ pub(crate) struct Skip {
 
 /// What `tests/skips.toml` says: `[skip]`, test name = why it may be skipped.
 #[derive(Deserialize)]
-pub(crate) struct Allowed {
+struct Allowed {
     #[serde(default)]
     skip: BTreeMap<String, String>,
 }
 
 impl Allowed {
     /// Reads the list of this checkout.
-    pub(crate) fn read() -> Result<Self> {
+    fn read() -> Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/skips.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
     /// Names of the skipped tests that the list does not have.
-    pub(crate) fn forbidden(&self, skipped: &[Skip]) -> Vec<String> {
+    fn forbidden(&self, skipped: &[Skip]) -> Vec<String> {
         skipped.iter().filter(|skip| !self.skip.contains_key(&skip.name)).map(|skip| skip.name.clone()).collect()
     }
 }
@@ -40,6 +40,19 @@ impl Allowed {
 /// Every skip in the output of `cargo test`, in its order.
 pub(crate) fn find(log: &str) -> Vec<Skip> {
     log.lines().filter_map(|line| own_words(line).or_else(|| ignored(line))).collect()
+}
+
+/// Lists what the output of `cargo test` says was skipped.
+///
+/// # Errors
+///
+/// The list does not allow one of them.
+pub(crate) fn check(log: &str) -> Result<()> {
+    let skipped = find(log);
+    report(&skipped);
+    let forbidden = Allowed::read()?.forbidden(&skipped);
+    ensure!(forbidden.is_empty(), "skipped, but tests/skips.toml does not allow it: {}", forbidden.join(", "));
+    Ok(())
 }
 
 /// Prints one line a skip.

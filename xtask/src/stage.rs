@@ -1,6 +1,7 @@
 //! One command of a run: shown as it goes, kept as text, timed.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -27,7 +28,7 @@ impl Stage {
     }
 
     /// Sets an environment variable.
-    pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }

@@ -46,7 +46,7 @@ pub use cage::{Cage, CageError};
 pub use counting::{BlockCount, Counted};
 pub use fuel::{Fuel, OutOfFuel};
 pub use helpers::{HelperFault, Helpers, NoHelpers};
-pub use jit::{Fallback, JIT_SLOTS_MAX};
+pub use jit::{Fallback, JIT_LOOPS_MAX, JIT_SLOTS_MAX, JIT_TIME_MAX};
 pub use maps::{
     Batch, CPUS_MAX, EVENT_LEN_MAX, EVENT_QUEUE_LEN, Entry, MapError, MapHelpers, MapLimits, MapReader, MapSetup, MapWriter,
     Maps, MapsError, PacketBytes, RESERVED_MAX, SpecError,

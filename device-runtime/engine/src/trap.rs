@@ -39,7 +39,7 @@ pub enum Trap {
         /// The call.
         pc: u32,
     },
-    /// `callx` on a register that does not hold the address of a function.
+    /// `callx` on a register that holds neither the address of a function nor the number of a helper of the target.
     #[error("instruction {pc}: callx to {value:#x}, which is no function")]
     NotAFunction {
         /// The call.

@@ -177,7 +177,7 @@ pub enum CallTarget {
     Local(i32),
     /// A helper by BTF id.
     HelperByBtf(u32),
-    /// `callx`: the subprogram whose address is in a register.
+    /// `callx`: the subprogram whose address is in a register, or the helper whose number is.
     Register(Reg),
 }
 

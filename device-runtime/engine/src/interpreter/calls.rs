@@ -14,7 +14,7 @@ use crate::intrinsic::{
     float_from_unsigned, float_from_wide, single_from_float, wide_compare,
 };
 use crate::trap::Trap;
-use crate::verify::{FRAME_LEN, FRAMES_MAX};
+use crate::verify::{FRAME_LEN, FRAMES_MAX, helper_in_register};
 
 /// What a caller gets back.
 pub(super) struct Frame {
@@ -64,6 +64,9 @@ impl Machine<'_> {
 
     pub(super) fn call_register(&mut self, pc: usize, register: Reg) -> Result<usize, Trap> {
         let value = self.get(register);
+        if let Some(number) = helper_in_register(self.program.target, value) {
+            return self.helper(pc, number);
+        }
         self.call(pc, self.program.function_of(value), value)
     }
 

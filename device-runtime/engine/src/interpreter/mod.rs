@@ -4,6 +4,7 @@
 
 mod alu;
 mod calls;
+pub(crate) mod packet;
 
 use nearside_programs::isa::{AtomicOp, CallTarget, Instruction, Operand, Reg, Size, Width};
 
@@ -90,10 +91,13 @@ impl Machine<'_> {
             }
             Instruction::Call(CallTarget::Register(register)) => return self.call_register(pc, register).map(Some),
             Instruction::Call(CallTarget::Helper(number)) => return self.helper(pc, number).map(Some),
-            Instruction::Exit => return self.leave(),
-            Instruction::LoadPacket { .. } | Instruction::Call(CallTarget::HelperByBtf(_)) => {
-                unreachable!("the verifier refuses {instruction:?}")
+            Instruction::LoadPacket { size, index, imm } => {
+                if !self.load_packet(pc, size, index, imm)? {
+                    return self.leave();
+                }
             }
+            Instruction::Exit => return self.leave(),
+            Instruction::Call(CallTarget::HelperByBtf(_)) => unreachable!("the verifier refuses {instruction:?}"),
         }
         Ok(Some(pc + instruction.slot_count()))
     }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use cranelift_codegen::ir::{Function, Signature, UserFuncName};
 use cranelift_codegen::settings::{self, Configurable};
@@ -10,6 +11,7 @@ use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+use nearside_programs::manifest::Target;
 
 use super::Fallback;
 use super::entry;
@@ -85,9 +87,9 @@ impl CodeMap {
     }
 }
 
-/// Translates a program of bounded size.
-pub(super) fn compile(program: &Program) -> Result<Compiled, Fallback> {
-    Generator::new(program)?.generate(program)
+/// Translates a program of bounded size; begins no function after the deadline.
+pub(super) fn compile(program: &Program, deadline: Instant) -> Result<Compiled, Fallback> {
+    Generator::new(program)?.generate(program, deadline)
 }
 
 struct Generator {
@@ -113,6 +115,7 @@ impl Generator {
         let leave = import("leave", &signatures.leave)?;
         let helper = import("helper", &signatures.helper)?;
         let find_program = import("find_program", &signatures.find_program)?;
+        let helper_in_register = import("helper_in_register", &signatures.helper)?;
         let multiply = import("multiply", &signatures.wide)?;
         let divide = import("divide", &signatures.wide)?;
         let float_from_wide = import("float_from_wide", &signatures.float_from_wide)?;
@@ -120,13 +123,26 @@ impl Generator {
         for _ in &program.functions {
             functions.push(module.declare_anonymous_function(&signatures.function).map_err(codegen)?);
         }
-        let externals = Externals { leave, helper, find_program, multiply, divide, float_from_wide, functions, signatures };
+        let externals = Externals {
+            leave,
+            helper,
+            helper_in_register,
+            find_program,
+            multiply,
+            divide,
+            float_from_wide,
+            functions,
+            signatures,
+        };
         let (context, builder) = (module.make_context(), FunctionBuilderContext::new());
         Ok(Self { module, context, builder, externals, defined: Vec::new() })
     }
 
-    fn generate(mut self, program: &Program) -> Result<Compiled, Fallback> {
+    fn generate(mut self, program: &Program, deadline: Instant) -> Result<Compiled, Fallback> {
         for (index, function) in program.functions.iter().enumerate() {
+            if Instant::now() >= deadline {
+                return Err(Fallback::TimeUp);
+            }
             let id = self.externals.functions[index];
             self.context.func = new_function(id, &self.externals.signatures.function);
             let translator =
@@ -199,6 +215,7 @@ fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
     builder.symbol("leave", trampoline::leave as *const u8);
     builder.symbol("helper", entry::call_helper as *const u8);
     builder.symbol("find_program", entry::find_program as *const u8);
+    builder.symbol("helper_in_register", entry::call_helper_in_register as *const u8);
     builder.symbol("multiply", entry::multiply as *const u8);
     builder.symbol("divide", entry::divide as *const u8);
     builder.symbol("float_from_wide", entry::float_from_wide as *const u8);
@@ -207,4 +224,21 @@ fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
 
 fn codegen(error: ModuleError) -> Fallback {
     Fallback::Codegen { reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use nearside_programs::isa::Slot;
+
+    use super::*;
+    use crate::verify::{Code, verify};
+
+    /// A budget that is over ends the work before the next function.
+    #[test]
+    fn the_clock_is_looked_at_between_functions() {
+        let exit = Slot { opcode: 0x95, ..Slot::default() };
+        let program = verify(Code { slots: &[exit], entries: &[0], maps: &[], target: Target::Columnar }).unwrap();
+        assert_eq!(compile(&program, Instant::now()).err(), Some(Fallback::TimeUp));
+        assert!(compile(&program, Instant::now() + super::super::JIT_TIME_MAX).is_ok());
+    }
 }

@@ -11,7 +11,7 @@ use crate::helpers::{HelperFault, Helpers, helper_trap, invoke};
 use crate::intrinsic::{self, NO_SUCH_PROGRAM, TAIL_CALLS_MAX, TOO_MANY_TAIL_CALLS, WideOp};
 use crate::memory::Operation;
 use crate::trap::Trap;
-use crate::verify::Program;
+use crate::verify::{Program, helper_in_register};
 
 /// Runs function `entry` of a compiled program. After a memory trap, `fuel` is at least what is left.
 pub(crate) fn run(
@@ -122,6 +122,20 @@ pub(super) unsafe extern "C" fn find_program(context: *mut Context<'_>, programs
     // SAFETY: the table has an address for each function of the program.
     let code = unsafe { *context.functions.add(target) };
     code as u64
+}
+
+/// What generated code calls for a `callx` on something that is no function: as [`call_helper`], or 2 if it is no helper, either.
+///
+/// # Safety
+/// As for [`call_helper`].
+pub(super) unsafe extern "C" fn call_helper_in_register(context: *mut Context<'_>, value: u64) -> u64 {
+    // SAFETY: generated code passes the context of its run, which `call` keeps alive and does not touch meanwhile.
+    let target = unsafe { &*context }.host.program.target;
+    match helper_in_register(target, value) {
+        // SAFETY: what our caller promises.
+        Some(number) => unsafe { call_helper(context, number.into()) },
+        None => 2,
+    }
 }
 
 /// What generated code calls for `i128_mul`: the product goes to [`Context::result`]; 1 if it wrapped.

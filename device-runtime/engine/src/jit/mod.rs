@@ -7,18 +7,18 @@
 mod code;
 mod context;
 mod entry;
+mod limits;
 mod signal;
 mod trampoline;
 mod translate;
+
+use std::time::Instant;
 
 use crate::verify::Program;
 
 pub(crate) use code::Compiled;
 pub(crate) use entry::run;
-
-/// Programs longer than this are interpreted. Cranelift takes up to 0.4 s for so many slots in the worst shape found (a branch
-/// in every other slot), and four times that for twice as many.
-pub const JIT_SLOTS_MAX: usize = 8192;
+pub use limits::{JIT_LOOPS_MAX, JIT_SLOTS_MAX, JIT_TIME_MAX};
 
 /// Why a module that was compiled for the JIT is interpreted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,9 +26,18 @@ pub enum Fallback {
     /// The program is longer than the JIT takes.
     #[error("{slots} slots, and the JIT takes {JIT_SLOTS_MAX}")]
     TooLarge {
-        /// Slots of the program.
+        /// Slots of the program, expensive ones counted several times.
         slots: usize,
     },
+    /// The program's loops would take the code generator too long.
+    #[error("retreating jumps × nesting × slots come to {loops}, and the JIT takes {JIT_LOOPS_MAX}")]
+    TooManyLoops {
+        /// The product.
+        loops: u64,
+    },
+    /// [`JIT_TIME_MAX`] was over before all functions were translated.
+    #[error("the JIT's {} s are over", JIT_TIME_MAX.as_secs())]
+    TimeUp,
     /// The code generator gave up.
     #[error("code generation: {reason}")]
     Codegen {
@@ -39,11 +48,9 @@ pub enum Fallback {
 
 /// Translates a program.
 pub(crate) fn compile(program: &Program) -> Result<Compiled, Fallback> {
-    let slots = program.instructions.len();
-    if slots > JIT_SLOTS_MAX {
-        return Err(Fallback::TooLarge { slots });
-    }
+    limits::check(program)?;
+    let deadline = Instant::now() + JIT_TIME_MAX;
     // A panic of the code generator is a bug there, and no reason not to run the program. Its state is gone with it.
-    std::panic::catch_unwind(|| code::compile(program))
+    std::panic::catch_unwind(|| code::compile(program, deadline))
         .unwrap_or_else(|_| Err(Fallback::Codegen { reason: "panicked".to_owned() }))
 }

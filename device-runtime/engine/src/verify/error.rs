@@ -122,7 +122,7 @@ pub enum Reason {
     /// Platform variables do not exist in this engine.
     #[error("refers to a variable of the platform, which this target does not have")]
     Variable,
-    /// `ld_abs` and `ld_ind` need a packet in kernel form.
+    /// `ld_abs` and `ld_ind` are for packets.
     #[error("legacy packet access, which this target does not have")]
     LegacyPacketLoad,
     /// Without any recursion, calls from here need too many frames.

@@ -79,6 +79,8 @@ pub(crate) struct Program {
     pub(crate) entries: Vec<u32>,
     /// By map: where element 0 is, if it is an array's.
     direct_values: Vec<Option<u32>>,
+    /// Whose helpers it may call.
+    pub(crate) target: Target,
 }
 
 impl Program {
@@ -152,7 +154,7 @@ pub(crate) fn verify(code: Code<'_>) -> Result<Program, CompileError> {
     let mut entries = code.entries.to_vec();
     entries.sort_unstable();
     entries.dedup();
-    let program = Program { instructions, functions, entries, direct_values };
+    let program = Program { instructions, functions, entries, direct_values, target: code.target };
     calls::check_depth(&program)?;
     Ok(program)
 }
@@ -254,7 +256,7 @@ impl Checker<'_> {
             | Instruction::Store { size, base, offset, .. }
             | Instruction::Atomic { size, base, offset, .. } => stack(size, base, offset),
             Instruction::LoadImm64 { source, value, .. } => self.wide(source, value as u32, value >> 32),
-            Instruction::LoadPacket { .. } => Err(Reason::LegacyPacketLoad),
+            Instruction::LoadPacket { .. } if self.code.target != Target::Packet => Err(Reason::LegacyPacketLoad),
             Instruction::Call(target) => self.call(target),
             _ => Ok(()),
         }
@@ -298,6 +300,13 @@ impl Checker<'_> {
     fn map(&self, index: u32) -> Result<&MapSpec, Reason> {
         self.code.maps.get(index as usize).ok_or(Reason::NoSuchMap { index })
     }
+}
+
+/// The helper that `callx` on this value calls. The engine's own are called by number only.
+pub(crate) fn helper_in_register(target: Target, value: u64) -> Option<u32> {
+    let helper = u32::try_from(value).ok().and_then(Helper::by_number)?;
+    let callable = helper.targets.contains(&target) && matches!(helper.kind, Kind::Vector | Kind::Kernel);
+    callable.then_some(helper.number)
 }
 
 /// The register an instruction writes, where it names it.

@@ -1,6 +1,8 @@
 //! Functions, `callx`, entry points, and what registers hold after a call.
 
-use nearside_engine::{Backend, Cage, Code, Fuel, HelperFault, Helpers, Memory, Module, Trap};
+use nearside_engine::{Backend, Cage, Code, Fuel, HelperFault, Helpers, Memory, Module, Operation, Trap};
+use nearside_programs::abi::helper;
+use nearside_programs::isa::{CallTarget, Instruction, Reg, WideSource};
 use nearside_programs::manifest::Target;
 
 use crate::common::{Both, FUEL, cage, module, text_code};
@@ -36,7 +38,6 @@ fn each_call_has_a_frame() {
 /// `lddw` of a code address and `callx` reach a function; anything else in the register is a trap.
 #[test]
 fn callx_reaches_functions_only() {
-    use nearside_programs::isa::{CallTarget, Instruction, Reg, WideSource};
     let program = Both::build(|builder| {
         let address =
             |offset: i32| Instruction::LoadImm64 { dst: Reg::R6, source: WideSource::Code, value: u64::from(offset as u32) };
@@ -49,6 +50,23 @@ fn callx_reaches_functions_only() {
     assert_eq!(program.run([-1_i64 as u64, 41, 0, 0, 0]), Err(Trap::CallDepth { pc: 3 }));
     for (offset, value) in [(1, 0x1_0000_0002), (-2_i64, 0xffff_ffff), (-0x1_0000_0001, 0), (i64::MIN, 0x8000_0001_0000_0001)] {
         assert_eq!(program.run([offset as u64, 0, 0, 0, 0]), Err(Trap::NotAFunction { pc: 3, value }), "{offset:#x}");
+    }
+}
+
+/// `callx` on a number calls the helper of that number, if the target has it; nothing of the engine's own, and nothing of others.
+#[test]
+fn callx_reaches_helpers_by_number() {
+    let callx = Instruction::Call(CallTarget::Register(Reg::R6));
+    let program = Both::build(|builder| {
+        builder.mov(Reg::R6, Reg::R4).mov(Reg::R4, 0).emit(callx).add(Reg::R0, Reg::R1).add(Reg::R0, Reg::R6).exit();
+    });
+    let group_ids = u64::from(helper::GROUP_IDS);
+    assert_eq!(program.run([1, 0, 0, group_ids, 40]), Ok(41 + group_ids));
+    let fault = HelperFault::Memory { operation: Operation::Store, address: 1, len: 8 };
+    assert_eq!(program.run([0, 1, 0, group_ids, 0]), Err(Trap::Helper { pc: 2, number: helper::GROUP_IDS, fault }));
+    assert_eq!(program.run([FUEL, 0, 0, group_ids, 0]), Err(Trap::OutOfFuel { pc: 2 }));
+    for value in [helper::KTIME_GET_NS.into(), helper::F64_ADD.into(), 4, 1 << 48 | group_ids, u64::MAX] {
+        assert_eq!(program.run([1, 0, 0, value, 40]), Err(Trap::NotAFunction { pc: 2, value }));
     }
 }
 

@@ -1,12 +1,14 @@
 //! Both engines against models that share nothing with them, and against each other.
 
-mod alu;
 mod calls;
 mod common;
+mod containment;
 mod counting;
 mod differential;
 mod generate;
 mod intrinsics;
+mod isa;
+mod kernel;
 mod maps;
 mod memory;
 mod packet;

@@ -1,7 +1,7 @@
-//! Loads, stores and atomic operations: values, edges of regions, permissions.
+//! Loads, stores and atomic operations: edges of regions, permissions, alignment.
 
 use nearside_engine::{Access, Cage, CageError, HelperFault, Operation, Region, Trap};
-use nearside_programs::isa::{AtomicOp, Instruction, Operand, Reg, Size};
+use nearside_programs::isa::{AtomicOp, Instruction, Reg, Size};
 
 use crate::common::{Both, GROWING, NEIGHBOUR, READ_ONLY, READ_WRITE, REGIONS, cage, module, run_on, text_code};
 
@@ -10,51 +10,6 @@ const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::D];
 /// Little-endian value of bytes, as the host sees them.
 fn value(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
-}
-
-#[test]
-fn loads_are_little_endian_at_any_alignment() {
-    let cage = cage();
-    for size in SIZES {
-        for signed in [false, true] {
-            if signed && size == Size::D {
-                continue;
-            }
-            let program = Both::build(|builder| {
-                builder.emit(Instruction::Load { size, signed, dst: Reg::R0, base: Reg::R1, offset: 3 }).exit();
-            });
-            let len = size.bytes() as usize;
-            for position in (3..40).chain([0xffff + 1 - len]) {
-                let bytes = &cage.region(0)[position..position + len];
-                let negative = signed && bytes[len - 1] >= 128;
-                let high = if negative && len < 8 { u64::MAX << (8 * len) } else { 0 };
-                let base = u64::from(READ_ONLY) + position as u64 - 3;
-                assert_eq!(program.run([base, 0, 0, 0, 0]), Ok(value(bytes) | high), "{size:?} {signed} {position}");
-            }
-        }
-    }
-}
-
-#[test]
-fn stores_change_their_bytes_and_no_others() {
-    let before = cage();
-    for size in SIZES {
-        for src in [Operand::Reg(Reg::R2), Operand::Imm(-2)] {
-            let program = Both::build(|builder| {
-                builder.emit(Instruction::Store { size, base: Reg::R1, offset: -5, src }).exit();
-            });
-            let stored: u64 = if src == Operand::Imm(-2) { -2_i64 as u64 } else { 0x1122_3344_5566_7788 };
-            for position in 0..20 {
-                let outcome = program.run_with([u64::from(READ_WRITE) + position + 5, 0x1122_3344_5566_7788, 0, 0, 0], 100);
-                assert_eq!(outcome.result, Ok(0));
-                let mut expected = before.region(1).to_vec();
-                let (start, len) = (position as usize, size.bytes() as usize);
-                expected[start..start + len].copy_from_slice(&stored.to_le_bytes()[..len]);
-                assert!(outcome.memory[1] == expected, "{size:?} {src:?} {position}");
-                assert!(outcome.memory[0] == before.region(0));
-            }
-        }
-    }
 }
 
 /// Only the low 32 bits of base + offset count.
@@ -201,44 +156,6 @@ fn atomic_program(size: Size, op: AtomicOp, fetch: bool) -> Both {
         builder.emit(Instruction::Atomic { size, op, fetch, base: Reg::R1, offset: 8, src: Reg::R2 });
         builder.mul(Reg::R2, 3).xor(Reg::R0, Reg::R2).exit();
     })
-}
-
-#[test]
-fn atomic_operations_are_the_models() {
-    let before = cage();
-    for size in [Size::W, Size::D] {
-        let len = size.bytes() as usize;
-        let mask = if size == Size::W { u64::from(u32::MAX) } else { u64::MAX };
-        let old = value(&before.region(1)[16..16 + len]);
-        for op in ATOMICS {
-            let always = matches!(op, AtomicOp::Exchange | AtomicOp::CompareExchange);
-            for fetch in [false, true].into_iter().filter(|fetch| *fetch || !always) {
-                let program = atomic_program(size, op, fetch);
-                for operand in [0, 1, 0x8000_0000, 0xffff_ffff_0000_0001, u64::MAX] {
-                    for r0 in [old, old | 1 << 63, !old, 0] {
-                        let new = match op {
-                            AtomicOp::Add => old.wrapping_add(operand),
-                            AtomicOp::Or => old | operand,
-                            AtomicOp::And => old & operand,
-                            AtomicOp::Xor => old ^ operand,
-                            AtomicOp::Exchange => operand,
-                            AtomicOp::CompareExchange if r0 & mask == old => operand,
-                            AtomicOp::CompareExchange => old,
-                        } & mask;
-                        let (r0_after, r2_after) = match op {
-                            AtomicOp::CompareExchange => (old, operand),
-                            _ if fetch => (r0, old),
-                            _ => (r0, operand),
-                        };
-                        let outcome = program.run_with([u64::from(READ_WRITE) + 8, operand, r0, 0, 0], 100);
-                        assert_eq!(outcome.result, Ok(r0_after ^ r2_after.wrapping_mul(3)), "{size:?} {op:?} {fetch}");
-                        assert_eq!(value(&outcome.memory[1][16..16 + len]), new, "{size:?} {op:?} {fetch} {operand:#x}");
-                        assert_eq!(outcome.memory[1][16 + len..], before.region(1)[16 + len..]);
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Alignment is checked first; then the memory must be writable, even if nothing would change.

@@ -138,8 +138,11 @@ fn files_variables_and_packets_do_not_exist() {
         refused_instruction(wide(source), Reason::NoSuchMap { index: 0 });
     }
     refused_instruction(wide(WideSource::Variable), Reason::Variable);
-    refused_instruction(Instruction::LoadPacket { size: Size::W, index: None, imm: 0 }, Reason::LegacyPacketLoad);
-    refused_instruction(Instruction::LoadPacket { size: Size::B, index: Some(Reg::R1), imm: 0 }, Reason::LegacyPacketLoad);
+    for load in ["r0 = *(u32 *)skb[0x0]", "r0 = *(u8 *)skb[r1]"] {
+        refused(&format!("{load}\nexit"), 0, Reason::LegacyPacketLoad);
+        let code = text_code(&format!("{load}\nexit")).code;
+        assert!(compile_for(&code, &[0], Target::Packet, Backend::Jit).is_ok(), "{load}");
+    }
 }
 
 #[test]

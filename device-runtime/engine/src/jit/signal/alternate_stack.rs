@@ -52,8 +52,23 @@ impl AlternateStack {
     }
 }
 
+impl AlternateStack {
+    fn is_in_force(&self) -> bool {
+        let mut current = MaybeUninit::<libc::stack_t>::zeroed();
+        // SAFETY: asks for the stack in force; `current` is valid for the answer.
+        let asked = check(unsafe { libc::sigaltstack(ptr::null(), current.as_mut_ptr()) });
+        // SAFETY: filled in by the call above, and zero is valid in every field.
+        let current = unsafe { current.assume_init() };
+        asked.is_ok() && current.ss_sp == self.start.wrapping_add(GUARD_LEN).cast()
+    }
+}
+
 impl Drop for AlternateStack {
     fn drop(&mut self) {
+        if !self.is_in_force() {
+            // Somebody else's by now; where ours is cannot be told, so it stays mapped.
+            return;
+        }
         let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         // SAFETY: the thread ends; handlers run on its own stack until it has.
         unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };

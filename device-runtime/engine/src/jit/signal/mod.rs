@@ -88,13 +88,10 @@ extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, machine: *mut c_
 fn redirect(info: *mut libc::siginfo_t, machine: *mut libc::ucontext_t) -> bool {
     // SAFETY: null, or what `begin` was given on this thread; it stays until `end`.
     let Some(active) = (unsafe { ACTIVE.get().as_ref() }) else { return false };
-    // SAFETY: the kernel passes a valid `siginfo_t`.
-    let code = unsafe { (*info).si_code };
-    // SAFETY: as above; the field exists for the signals we handle, and does not count below if the kernel did not send them.
+    // SAFETY: the kernel passes a valid `siginfo_t`; the field exists for the signals we handle, and does not count below if the kernel did not send them.
     let address = unsafe { (*info).si_addr() } as usize;
     let pc = registers::program_counter(machine);
-    let sent_by_kernel = code > 0;
-    if !(sent_by_kernel && active.code.contains(&pc) && active.window.contains(&address)) {
+    if !(sent_by_kernel(info) && active.code.contains(&pc) && active.window.contains(&address)) {
         return false;
     }
     // SAFETY: the context of the run this thread is in. Generated code is interrupted, so no Rust code is using it.
@@ -122,8 +119,15 @@ fn forward(signal: c_int, info: *mut libc::siginfo_t, machine: *mut libc::uconte
                 handler(signal);
             }
         }
+        // What somebody sent may be ignored; a fault may not.
+        Some(action) if action.sa_sigaction == libc::SIG_IGN && !sent_by_kernel(info) => {}
         _ => die(signal),
     }
+}
+
+fn sent_by_kernel(info: *mut libc::siginfo_t) -> bool {
+    // SAFETY: the kernel passes a valid `siginfo_t`.
+    unsafe { (*info).si_code > 0 }
 }
 
 /// The default: the signal ends the process once this handler returns.

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockArg, Inst, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{Block, BlockArg, FuncRef, Inst, InstBuilder, MemFlagsData, Value, types};
 use nearside_programs::abi::helper::TAIL_CALL;
 use nearside_programs::isa::{CallTarget, Reg, Width};
 
@@ -28,10 +28,7 @@ impl Translator<'_> {
             CallTarget::HelperByBtf(_) => unreachable!("the verifier refuses {target:?}"),
         };
         self.set(Reg::R0, result);
-        let zero = self.builder.ins().iconst(types::I64, 0);
-        for register in 1..=5 {
-            self.builder.def_var(self.registers[register], zero);
-        }
+        self.clear_arguments();
     }
 
     fn call_local(&mut self, pc: usize, offset: i32) -> Value {
@@ -42,20 +39,45 @@ impl Translator<'_> {
         self.call_function(pc, arguments, |translator, arguments| translator.builder.ins().call(callee, arguments))
     }
 
+    /// `callx`: a function by its address, or else a helper by its number.
     fn call_register(&mut self, pc: usize, register: Reg) -> Value {
         let value = self.get(Width::W64, register);
-        let code = self.function_of(pc, value);
-        let arguments = self.arguments();
-        self.call_code(pc, code, arguments)
+        let (index, none) = self.function_index(value);
+        let (function, other, goes_on) = (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(other);
+        let result = self.builder.append_block_param(goes_on, types::I64);
+        self.builder.ins().brif(none, other, &[], function, &[]);
+        self.switch_to(other);
+        let returned = self.call_helper_in_register(pc, value);
+        self.builder.ins().jump(goes_on, &[BlockArg::Value(returned)]);
+        self.switch_to(function);
+        let (code, arguments) = (self.code_at(index), self.arguments());
+        let returned = self.call_code(pc, code, arguments);
+        self.builder.ins().jump(goes_on, &[BlockArg::Value(returned)]);
+        self.switch_to(goes_on);
+        result
     }
 
     /// Machine code of the function that a register refers to which holds `value`.
     fn function_of(&mut self, pc: usize, value: Value) -> Value {
+        let (index, none) = self.function_index(value);
+        self.trap_if(none, TrapKind::NotAFunction, pc, Some(value));
+        self.code_at(index)
+    }
+
+    /// Index of the function that `value` refers to, and whether there is none; it then is another's.
+    fn function_index(&mut self, value: Value) -> (Value, Value) {
         let base = self.builder.ins().iconst(types::I64, CODE_BASE.cast_signed());
         let index = self.builder.ins().isub(value, base);
         let count = self.builder.ins().iconst(types::I64, self.program.functions.len() as i64);
         let none = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, count);
-        self.trap_if(none, TrapKind::NotAFunction, pc, Some(value));
+        // A processor that guesses the branch on `none` wrongly must not read past the table.
+        let first = self.builder.ins().iconst(types::I64, 0);
+        (self.builder.ins().select_spectre_guard(none, first, index), none)
+    }
+
+    /// Machine code of the function of this index, which exists.
+    fn code_at(&mut self, index: Value) -> Value {
         let table = self.load_field(offset_of!(Context<'static>, functions));
         let entry = self.builder.ins().ishl_imm_u(index, 3);
         let entry = self.builder.ins().iadd(table, entry);
@@ -166,16 +188,29 @@ impl Translator<'_> {
     }
 
     fn call_helper(&mut self, pc: usize, number: u32) -> Value {
+        let number = self.builder.ins().iconst(types::I64, i64::from(number));
+        let failed = self.call_shim(self.imports.helper, number);
+        self.trap_if(failed, TrapKind::Helper, pc, Some(number));
+        self.load_field(offset_of!(Context<'static>, result))
+    }
+
+    fn call_helper_in_register(&mut self, pc: usize, value: Value) -> Value {
+        let status = self.call_shim(self.imports.helper_in_register, value);
+        let none = self.builder.ins().icmp_imm_u(IntCC::Equal, status, 2);
+        self.trap_if(none, TrapKind::NotAFunction, pc, Some(value));
+        self.trap_if(status, TrapKind::Helper, pc, Some(value));
+        self.load_field(offset_of!(Context<'static>, result))
+    }
+
+    /// Hands r1 to r5 and the fuel to a shim for helpers; returns its status.
+    fn call_shim(&mut self, shim: FuncRef, number: Value) -> Value {
         for (index, argument) in self.arguments().into_iter().enumerate() {
             self.store_field(argument_offset(index), argument);
         }
         self.store_fuel();
-        let number = self.builder.ins().iconst(types::I64, i64::from(number));
-        let call = self.builder.ins().call(self.imports.helper, &[self.context, number]);
-        let failed = self.builder.inst_results(call)[0];
+        let call = self.builder.ins().call(shim, &[self.context, number]);
         self.load_fuel();
-        self.trap_if(failed, TrapKind::Helper, pc, Some(number));
-        self.load_field(offset_of!(Context<'static>, result))
+        self.builder.inst_results(call)[0]
     }
 
     /// r1 to r5.

@@ -26,8 +26,14 @@ impl Translator<'_> {
 
     pub(super) fn load(&mut self, size: Size, signed: bool, dst: Reg, base: Reg, offset: i16) {
         let address = self.address(base, offset);
+        let value = self.load_at(size, signed, address);
+        self.set(dst, value);
+    }
+
+    /// What is at a cage address, extended to 64 bits.
+    pub(super) fn load_at(&mut self, size: Size, signed: bool, address: Value) -> Value {
         let native = self.native(address);
-        let value = match (size, signed) {
+        match (size, signed) {
             (Size::B, false) => self.builder.ins().uload8(types::I64, CAGE, native, 0),
             (Size::B, true) => self.builder.ins().sload8(types::I64, CAGE, native, 0),
             (Size::H, false) => self.builder.ins().uload16(types::I64, CAGE, native, 0),
@@ -35,8 +41,7 @@ impl Translator<'_> {
             (Size::W, false) => self.builder.ins().uload32(CAGE, native, 0),
             (Size::W, true) => self.builder.ins().sload32(CAGE, native, 0),
             (Size::D, _) => self.load_native(native),
-        };
-        self.set(dst, value);
+        }
     }
 
     /// Eight bytes of the cage.

@@ -6,6 +6,7 @@ mod alu;
 mod calls;
 mod intrinsics;
 mod memory;
+mod packet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
@@ -68,6 +69,7 @@ pub(super) struct Externals {
     pub(super) leave: FuncId,
     pub(super) helper: FuncId,
     pub(super) find_program: FuncId,
+    pub(super) helper_in_register: FuncId,
     pub(super) multiply: FuncId,
     pub(super) divide: FuncId,
     pub(super) float_from_wide: FuncId,
@@ -151,6 +153,7 @@ struct Imports {
     leave: FuncRef,
     helper: FuncRef,
     find_program: FuncRef,
+    helper_in_register: FuncRef,
     multiply: FuncRef,
     divide: FuncRef,
     float_from_wide: FuncRef,
@@ -175,11 +178,22 @@ impl<'a> Translator<'a> {
         let mut import = |function| module.declare_func_in_func(function, native);
         let (leave, helper) = (import(externals.leave), import(externals.helper));
         let find_program = import(externals.find_program);
+        let helper_in_register = import(externals.helper_in_register);
         let (multiply, divide) = (import(externals.multiply), import(externals.divide));
         let float_from_wide = import(externals.float_from_wide);
         let mut builder = FunctionBuilder::new(native, builder);
         let function_signature = builder.import_signature(externals.signatures.function.clone());
-        let imports = Imports { leave, helper, find_program, multiply, divide, float_from_wide, function_signature, callees };
+        let imports = Imports {
+            leave,
+            helper,
+            helper_in_register,
+            find_program,
+            multiply,
+            divide,
+            float_from_wide,
+            function_signature,
+            callees,
+        };
 
         let registers = std::array::from_fn(|_| builder.declare_var(types::I64));
         let fuel = builder.declare_var(types::I64);
@@ -279,13 +293,26 @@ impl<'a> Translator<'a> {
                 self.branch(pc, condition, offset.into());
             }
             Instruction::Call(target) => self.call(pc, target),
+            Instruction::LoadPacket { size, index, imm } => self.load_packet(size, index, imm),
             Instruction::Exit => {
-                self.store_fuel();
                 let result = self.get(Width::W64, Reg::R0);
-                self.builder.ins().return_(&[result]);
+                self.exit(result);
                 self.reachable = false;
             }
-            Instruction::LoadPacket { .. } => unreachable!("the verifier refuses {instruction:?}"),
+        }
+    }
+
+    /// Returns from the function.
+    fn exit(&mut self, result: Value) {
+        self.store_fuel();
+        self.builder.ins().return_(&[result]);
+    }
+
+    /// r1 to r5 do not survive a call.
+    fn clear_arguments(&mut self) {
+        let zero = self.builder.ins().iconst(types::I64, 0);
+        for register in 1..=5 {
+            self.builder.def_var(self.registers[register], zero);
         }
     }
 
