@@ -11,7 +11,6 @@ use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
-use nearside_programs::manifest::Target;
 
 use super::Fallback;
 use super::entry;
@@ -229,6 +228,8 @@ fn codegen(error: ModuleError) -> Fallback {
 #[cfg(test)]
 mod tests {
     use nearside_programs::isa::Slot;
+
+    use nearside_programs::manifest::Target;
 
     use super::*;
     use crate::verify::{Code, verify};
