@@ -61,7 +61,7 @@ fn additions_are_exact() {
         assert!(u64::from(small as u32) <= total && small >> 32 <= 3 * total && wide <= 5 * total && wide % 5 == 0);
     });
     let value = maps.reader(0).unwrap().lookup(&[0; 4]).unwrap().unwrap();
-    assert_eq!((number(&value), number(&value[8..])), (total | 3 * total << 32, 5 * total));
+    assert_eq!((number(&value), number(&value[8..])), (total | (3 * total) << 32, 5 * total));
     let own = maps.reader(1).unwrap().lookup(&[0; 4]).unwrap().unwrap();
     assert!(own.chunks(8).all(|value| number(value) == ROUNDS));
 }

@@ -56,7 +56,7 @@ fn loops_call_once_for_each_number() {
         assert_eq!(run(&text, &[], [count | 1 << 32, 0, 0, 0, 0]), Ok(count + (sum << 32)));
     }
     // Whatever is not 0 ends it, after the call that returned it.
-    let stopping = looping("r0 = 0x0\nif r1 < 0x3 goto +0x1\nr0 = 0x1 ll");
+    let stopping = looping("r0 = 0x0\nif r1 < 0x3 goto +0x2\nr0 = 0x1 ll");
     assert_eq!(run(&stopping, &[], [10, 0, 0, 0, 0]), Ok(4));
     assert_eq!(run(&stopping, &[], [2, 0, 0, 0, 0]), Ok(2));
     let high = looping("r0 = 0x100000000 ll");

@@ -169,10 +169,10 @@ fn the_kernel_takes_the_same_declarations() {
         RingBuffer,
     ];
     for kind in kinds {
-        for key_len in [0, 1, 4, 5, 8, 260, 261, 512, 513] {
-            for value_len in [0, 1, 4, 5, 8, 32_768, 32_769] {
-                for entries in [0, 1, 2, 4096, 12_288] {
-                    for flags in [0, 1, 2, 1 << 7, 1 << 10, 1 << 20] {
+        for key_len in [0, 1, 4, 5, 260, 261] {
+            for value_len in [0, 4, 5, 8, 32_768, 32_769] {
+                for entries in [0, 1, 4096, 12_288] {
+                    for flags in [0, 1, 1 << 7, 1 << 20] {
                         // Here, a prefix map may do without BPF_F_NO_PREALLOC, a devmap is read-only in any case, and a perf event array with as
                         // many elements as CPUs may be declared with none.
                         let ours_only = kind == LpmTrie && flags & 1 == 0 || kind == PerfEventArray && entries == 0;
@@ -180,7 +180,7 @@ fn the_kernel_takes_the_same_declarations() {
                         let kernel = KernelMap::new(&spec, 0).map(|_| ());
                         let out_of_memory = kernel == Err(libc::ENOMEM);
                         if !ours_only && !out_of_memory && u64::from(entries) * u64::from(value_len) < 1 << 20 {
-                            assert_eq!(try_maps(&[spec.clone()], 1).is_ok(), kernel.is_ok(), "{spec:?}: {kernel:?}");
+                            assert_eq!(try_maps(std::slice::from_ref(&spec), 1).is_ok(), kernel.is_ok(), "{spec:?}: {kernel:?}");
                         }
                     }
                 }
