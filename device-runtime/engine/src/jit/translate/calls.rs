@@ -56,6 +56,9 @@ impl Translator<'_> {
         let count = self.builder.ins().iconst(types::I64, self.program.functions.len() as i64);
         let none = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, count);
         self.trap_if(none, TrapKind::NotAFunction, pc, Some(value));
+        // A processor that guesses the trap's branch wrongly must not read past the table.
+        let first = self.builder.ins().iconst(types::I64, 0);
+        let index = self.builder.ins().select_spectre_guard(none, first, index);
         let table = self.load_field(offset_of!(Context<'static>, functions));
         let entry = self.builder.ins().ishl_imm_u(index, 3);
         let entry = self.builder.ins().iadd(table, entry);
