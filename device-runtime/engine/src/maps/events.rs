@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::{MapError, lock};
 
-/// Bytes of records that wait in a CPU's queue, at most; each counts [`RECORD_LEN`] more.
+/// Bytes of records that wait in a CPU's queue, at most; each counts 32 more.
 pub const EVENT_QUEUE_LEN: usize = 1 << 20;
 
 /// Most bytes of a record.
