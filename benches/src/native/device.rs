@@ -15,8 +15,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use futures::stream;
 use nearside_device::{
-    Description, Device, DeviceError, Event, Execution, Input, Ledger, MorselId, ObjectSlice, ProgramDigest, Request, RowGroups,
-    Status,
+    Description, Device, DeviceError, Event, Execution, Input, MorselId, ObjectSlice, ProgramDigest, Request, RowGroups, Status,
 };
 use nearside_planner::Fragment;
 use object_store::ObjectStore;
@@ -134,7 +133,7 @@ impl Device for NativeDevice {
 fn events(rows: SendableRecordBatchStream) -> stream::BoxStream<'static, Result<Event, DeviceError>> {
     let morsel = MorselId { object: 0, row_group: 0 };
     let batches = rows.map(move |batch| Ok(Event::Batch { morsels: vec![morsel], batch: batch.map_err(internal)? }));
-    batches.chain(stream::once(async { Ok(Event::Finished(Box::new(Ledger::default()))) })).boxed()
+    batches.chain(stream::once(async { Ok(Event::Finished(Box::default())) })).boxed()
 }
 
 /// The benches' hosts have one partition, and their tables one file each.

@@ -9,8 +9,11 @@ use plotters::prelude::*;
 use super::{ArmFigures, LinkFigures, QueryFigures, Record};
 use crate::options::Arm;
 
+/// Which figures of a query a bar shows.
+type OfQuery = fn(&QueryFigures) -> Option<&ArmFigures>;
+
 /// Name, colour and figures of the bars of a query, from left to right.
-const BARS: [(&str, RGBColor, fn(&QueryFigures) -> Option<&ArmFigures>); 4] = [
+const BARS: [(&str, RGBColor, OfQuery); 4] = [
     ("DataFusion on the host", RGBColor(120, 120, 120), QueryFigures::host),
     ("DataFusion beside the data", RGBColor(90, 155, 212), QueryFigures::native),
     ("Nearside, auto", RGBColor(210, 90, 40), |query| query.arm(Arm::Auto)),
