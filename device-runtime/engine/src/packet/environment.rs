@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use nearside_programs::abi::helper;
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 
 use super::checksum::{self, Change};
 use super::helpers::Result;
@@ -27,15 +27,15 @@ pub enum Clock {
 impl Clock {
     /// As it is now, for good.
     pub fn stopped() -> Self {
-        Self::Fixed(Self::System.read(ClockId::Monotonic))
+        Self::Fixed(Self::System.read(ClockId::CLOCK_MONOTONIC))
     }
 
     fn read(self, id: ClockId) -> u64 {
         match self {
             Self::Fixed(nanoseconds) => nanoseconds,
             Self::System => {
-                let time = clock_gettime(id);
-                time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+                let time = clock_gettime(id).expect("clocks that every kernel has");
+                time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
             }
         }
     }
@@ -86,9 +86,9 @@ impl Environment {
 impl Helpers for Environment {
     fn call(&mut self, number: u32, arguments: [u64; 5], memory: &mut Memory<'_>, fuel: &mut Fuel) -> Result {
         match number {
-            helper::KTIME_GET_NS => Ok(self.clock.read(ClockId::Monotonic)),
-            helper::KTIME_GET_BOOT_NS => Ok(self.clock.read(ClockId::Boottime)),
-            helper::KTIME_GET_COARSE_NS => Ok(self.clock.read(ClockId::MonotonicCoarse)),
+            helper::KTIME_GET_NS => Ok(self.clock.read(ClockId::CLOCK_MONOTONIC)),
+            helper::KTIME_GET_BOOT_NS => Ok(self.clock.read(ClockId::CLOCK_BOOTTIME)),
+            helper::KTIME_GET_COARSE_NS => Ok(self.clock.read(ClockId::CLOCK_MONOTONIC_COARSE)),
             helper::GET_SMP_PROCESSOR_ID => Ok(self.cpu.into()),
             helper::GET_PRANDOM_U32 => Ok(self.random()),
             helper::TRACE_PRINTK => self.trace_printk(arguments, memory, fuel),
