@@ -31,8 +31,6 @@ mod truth;
 mod wide;
 mod write;
 
-pub use resolve::IN_LIST_MAX;
-
 use nearside_programs::abi::columnar::VERSION;
 use nearside_programs::manifest::{ColumnSpec, ManifestError, Target};
 use nearside_programs::{BuildError, Builder, Manifest, Object, Parameters};
