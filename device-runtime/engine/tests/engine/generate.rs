@@ -186,7 +186,7 @@ impl<R: Rng> Generator<R> {
     }
 }
 
-const OPS: [AluOp; 14] = [
+pub(crate) const OPS: [AluOp; 14] = [
     AluOp::Add,
     AluOp::Sub,
     AluOp::Mul,
@@ -203,7 +203,7 @@ const OPS: [AluOp; 14] = [
     AluOp::Arsh,
 ];
 
-const CONDITIONS: [JumpOp; 11] = [
+pub(crate) const CONDITIONS: [JumpOp; 11] = [
     JumpOp::Eq,
     JumpOp::Gt,
     JumpOp::Ge,
@@ -217,5 +217,5 @@ const CONDITIONS: [JumpOp; 11] = [
     JumpOp::SLe,
 ];
 
-const ATOMICS: [AtomicOp; 6] =
+pub(crate) const ATOMICS: [AtomicOp; 6] =
     [AtomicOp::Add, AtomicOp::Or, AtomicOp::And, AtomicOp::Xor, AtomicOp::Exchange, AtomicOp::CompareExchange];

@@ -4,6 +4,7 @@ mod bpf;
 
 use std::io;
 
+use crate::generate::{ATOMICS, CONDITIONS, OPS};
 use nearside_engine::{Access, Backend, Cage, Code, Fuel, Module, NoHelpers, Region};
 use nearside_programs::Builder;
 use nearside_programs::isa::{AluOp, AtomicOp, ByteOrder, Instruction, JumpOp, Operand, Reg, Size, Slot, Width, decode};
@@ -258,37 +259,3 @@ fn load_registers(builder: &mut Builder) {
         builder.emit(Instruction::Load { size: Size::D, signed: false, dst, base: Reg::R7, offset });
     }
 }
-
-const OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-
-const CONDITIONS: [JumpOp; 11] = [
-    JumpOp::Eq,
-    JumpOp::Gt,
-    JumpOp::Ge,
-    JumpOp::Set,
-    JumpOp::Ne,
-    JumpOp::SGt,
-    JumpOp::SGe,
-    JumpOp::Lt,
-    JumpOp::Le,
-    JumpOp::SLt,
-    JumpOp::SLe,
-];
-
-const ATOMICS: [AtomicOp; 6] =
-    [AtomicOp::Add, AtomicOp::Or, AtomicOp::And, AtomicOp::Xor, AtomicOp::Exchange, AtomicOp::CompareExchange];
