@@ -100,6 +100,24 @@ helpers! {
     TEXT_MAX = 65542, "text_max", 3, Vector, COLUMNAR,
         "u64 text_max(state, column, end): as text_min, for the greatest value";
 
+    COLUMN_COMPARE = 65552, "column_compare", 4, Vector, COLUMNAR,
+        "u64 column_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL; any type of fixed width, floats by total order; the parameter is of the same type (decimals: of the same scale); ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
+    COLUMN_BETWEEN = 65553, "column_between", 5, Vector, COLUMNAR,
+        "u64 column_between(column, flags, low, high, bitmap): bit i = column[i] lies between the parameters low and high, 0 where NULL; flags: 1 = low itself does not count, 2 = high itself does not; returns 0";
+    COLUMN_COMPARE_COLUMNS = 65554, "column_compare_columns", 4, Vector, COLUMNAR,
+        "u64 column_compare_columns(column, op, column2, bitmap): bit i = column[i] op column2[i], 0 where either is NULL; both of one type (decimals: of one scale); returns 0";
+    BITMAP_COMBINE = 65555, "bitmap_combine", 4, Vector, COLUMNAR,
+        "u64 bitmap_combine(op, a, b, bitmap): bitmap = a op b, by address, which may be the same; ops: 0 and, 1 or, 2 and not; returns 0";
+    BITMAP_NEGATE = 65556, "bitmap_negate", 2, Vector, COLUMNAR,
+        "u64 bitmap_negate(a, bitmap): the rows of the batch that are not in a; returns 0";
+    BITMAP_COUNT = 65557, "bitmap_count", 1, Vector, COLUMNAR, "u64 bitmap_count(a): how many rows of the batch are in a";
+    COLUMN_SUM = 65558, "column_sum", 3, Vector, COLUMNAR,
+        "u64 column_sum(column, bitmap, sum): *sum += column[i] for each row i of the bitmap, NULLs left out; integers: 8 bytes, wrapping; decimals: 16 bytes, wrapping; returns how many were added";
+    COLUMN_MIN = 65559, "column_min", 3, Vector, COLUMNAR,
+        "u64 column_min(column, bitmap, least): *least = the least of *least and column[i] for each row i of the bitmap, NULLs left out; integers, extended: 8 bytes; decimals: 16 bytes; floats: 8 bytes, their total-order keys; returns how many were looked at";
+    COLUMN_MAX = 65560, "column_max", 3, Vector, COLUMNAR,
+        "u64 column_max(column, bitmap, greatest): as column_min, for the greatest value";
+
     I128_ADD = 65600, "i128_add", 3, Intrinsic, COMPUTED,
         "u64 i128_add(dst, a, b): *dst = *a + *b, wrapping; 16 bytes each, little-endian, any alignment; returns 1 if it wrapped";
     I128_SUB = 65601, "i128_sub", 3, Intrinsic, COMPUTED,

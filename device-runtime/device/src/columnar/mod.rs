@@ -19,6 +19,7 @@ mod runner;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vector;
 mod worker;
 
 pub use helpers::vector_helpers;

@@ -1,14 +1,18 @@
 //! The vector helpers: one function each, and the table that names them.
 //!
-//! A helper checks every argument, charges for the rows and bytes it will touch, and only then works. Comparisons are arrow-rs's kernels, so
-//! that they mean what they mean in DataFusion.
+//! A helper checks every argument, charges for the rows and bytes it will touch, and only then works. Comparisons of text are arrow-rs's kernels, so
+//! that they mean what they mean in DataFusion; those of numbers are [`super::vector`]'s.
 
+mod combine;
+mod compare;
 mod extreme;
 mod group_ids;
+mod reduce;
 mod text;
 
 use std::time::Instant;
 
+use arrow::array::ArrayRef;
 use nearside_engine::{Fuel, HelperFault, Helpers, Memory};
 use nearside_programs::ValueType;
 use nearside_programs::abi::columnar::BITMAP_LEN;
@@ -23,6 +27,7 @@ use super::batch::Batch;
 use super::bitmap;
 use super::groups::GroupTable;
 use super::layout::Layout;
+use super::load;
 use super::program::Entry;
 use super::text::TextColumn;
 use crate::DeviceError;
@@ -43,6 +48,15 @@ const TABLE: &[(u32, Helper)] = &[
     (helper::TEXT_IN, text::text_in),
     (helper::TEXT_MIN, extreme::text_min),
     (helper::TEXT_MAX, extreme::text_max),
+    (helper::COLUMN_COMPARE, compare::column_compare),
+    (helper::COLUMN_BETWEEN, compare::column_between),
+    (helper::COLUMN_COMPARE_COLUMNS, compare::column_compare_columns),
+    (helper::BITMAP_COMBINE, combine::bitmap_combine),
+    (helper::BITMAP_NEGATE, combine::bitmap_negate),
+    (helper::BITMAP_COUNT, combine::bitmap_count),
+    (helper::COLUMN_SUM, reduce::column_sum),
+    (helper::COLUMN_MIN, reduce::column_min),
+    (helper::COLUMN_MAX, reduce::column_max),
 ];
 
 /// Numbers of the vector helpers this device has, ascending.
@@ -105,10 +119,37 @@ impl<'a> BatchHelpers<'a> {
         slot.filter(is_text).ok_or(HelperFault::Argument { index, value })
     }
 
+    /// The column of fixed width, or of booleans, that argument `index` is a handle of, and its type.
+    fn column(&self, arguments: &[u64; 5], index: u8) -> Result<(u32, ValueType), HelperFault> {
+        let value = arguments[usize::from(index) - 1];
+        let column = u32::try_from(value).ok().filter(|column| self.entry.named.contains(column));
+        let typed = column.and_then(|column| Some((column, self.manifest.columns.get(column as usize)?.value_type)));
+        let is_fixed = |value_type: ValueType| value_type == ValueType::Bool || value_type.byte_width().is_some();
+        typed.filter(|(_, value_type)| is_fixed(*value_type)).ok_or(HelperFault::Argument { index, value })
+    }
+
+    /// The values of such a column, its dictionary resolved. To be charged for before.
+    fn array(&mut self, column: u32) -> Result<ArrayRef, HelperFault> {
+        self.batch.array(column).and_then(load::plain).map_err(|error| {
+            self.error = Some(error);
+            HelperFault::Missing
+        })
+    }
+
     /// Keeps the reason for the trap that the fault becomes.
     fn failed(&mut self, reason: String) -> HelperFault {
         self.error = Some(DeviceError::Trap { reason });
         HelperFault::Missing
+    }
+
+    /// Words of a bitmap that hold the batch's rows.
+    fn words(&self) -> usize {
+        self.batch.rows.div_ceil(64)
+    }
+
+    /// Charges for `bitmaps` looks at as many words.
+    fn charge_words(&self, bitmaps: usize, fuel: &mut Fuel) -> Result<(), HelperFault> {
+        Ok(fuel.charge((self.words() as u64 + 1) * FUEL_PER_ROW * bitmaps as u64)?)
     }
 
     /// Charges for `columns` looks at the batch's rows and for bytes of text.

@@ -53,6 +53,11 @@ impl Predicates {
         Self { parameters, lists: HashMap::new(), remembered: HashMap::new() }
     }
 
+    /// The literals.
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
     /// The rows of a column for which a predicate is true.
     fn rows(&mut self, predicate: Predicate, column: &TextColumn) -> Result<BooleanBuffer, String> {
         if !column.is_dictionary() {

@@ -4,6 +4,7 @@ mod contract;
 mod differential;
 mod groups;
 mod tables;
+mod vector;
 
 use std::sync::Arc;
 
@@ -36,7 +37,11 @@ impl Loaded {
     }
 
     fn compile(fragment: &Fragment) -> Option<Self> {
-        let compiled = compile(fragment, &Capabilities::all()).ok()?;
+        Self::compile_for(fragment, &Capabilities::all())
+    }
+
+    fn compile_for(fragment: &Fragment, capabilities: &Capabilities) -> Option<Self> {
+        let compiled = compile(fragment, capabilities).ok()?;
         Some(Self::new(&compiled.object, compiled.parameters))
     }
 

@@ -1,0 +1,118 @@
+//! The loops, plain Rust: 64 rows become one word of a bitmap, or one word of a bitmap picks among 64 rows.
+//!
+//! They have no branch inside of 64 rows, and are inlined into whoever wants them for an instruction set: the compiler does the rest.
+
+use super::lanes::{Key, Lane};
+
+/// Rows in a word of a bitmap.
+const WORD_ROWS: usize = 64;
+
+/// A word of a bitmap as it stands in memory.
+pub(in super::super) type Word = [u8; 8];
+
+/// A word for every 64 rows, the last one zero beyond the rows: which elements pass.
+#[inline(always)]
+fn pack<R: Copy>(rows: &[R], out: &mut [Word], passes: impl Fn(R) -> bool) {
+    let (blocks, rest) = rows.as_chunks::<WORD_ROWS>();
+    let mut out = out.iter_mut();
+    for (block, word) in blocks.iter().zip(&mut out) {
+        *word = gather(block.iter().map(|row| passes(*row)));
+    }
+    if let (false, Some(word)) = (rest.is_empty(), out.next()) {
+        *word = gather(rest.iter().map(|row| passes(*row)));
+    }
+}
+
+/// The same for pairs.
+#[inline(always)]
+fn pack_pairs<L: Lane>(left: &[u8], right: &[u8], out: &mut [Word], passes: impl Fn(L::Key, L::Key) -> bool) {
+    let (left, left_rest) = L::elements(left).as_chunks::<WORD_ROWS>();
+    let (right, right_rest) = L::elements(right).as_chunks::<WORD_ROWS>();
+    let passes = |(left, right): (&L::Raw, &L::Raw)| passes(L::key(*left), L::key(*right));
+    let mut out = out.iter_mut();
+    for ((left, right), word) in left.iter().zip(right).zip(&mut out) {
+        *word = gather(left.iter().zip(right).map(passes));
+    }
+    if let (false, Some(word)) = (left_rest.is_empty(), out.next()) {
+        *word = gather(left_rest.iter().zip(right_rest).map(passes));
+    }
+}
+
+/// Up to 64 truths as bits.
+///
+/// First as bytes that are 0 or 1, since comparisons yield those by the vector. Then eight bytes at a time: the product's top byte gets byte `i` at bit `i`, and below
+/// it nothing carries.
+#[inline(always)]
+fn gather(truths: impl Iterator<Item = bool>) -> Word {
+    let mut bytes = [0; WORD_ROWS];
+    for (byte, truth) in bytes.iter_mut().zip(truths) {
+        *byte = u8::from(truth);
+    }
+    let mut word = [0; 8];
+    for (bits, eight) in word.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *bits = (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+    }
+    word
+}
+
+/// Which elements have a key from `low` to `low + span`.
+#[inline(always)]
+pub(super) fn within<L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
+    pack(L::elements(values), out, |raw| !span.is_less(L::key(raw).wrapping_sub(low)));
+}
+
+/// Which elements of `left` are less than those of `right`.
+#[inline(always)]
+pub(super) fn less<L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
+    pack_pairs::<L>(left, right, out, |left, right| left.is_less(right));
+}
+
+/// Which elements are equal.
+#[inline(always)]
+pub(super) fn equal<L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
+    pack_pairs::<L>(left, right, out, |left, right| left.is_equal(right));
+}
+
+/// Goes through the selected blocks: a block's elements, and its word.
+#[inline(always)]
+fn for_each_selected<R: Copy>(rows: &[R], selected: &[Word], mut visit: impl FnMut(&[R], u64)) {
+    let (blocks, rest) = rows.as_chunks::<WORD_ROWS>();
+    let mut words = selected.iter().map(|word| u64::from_le_bytes(*word));
+    for (block, word) in blocks.iter().zip(&mut words) {
+        if word != 0 {
+            visit(block, word);
+        }
+    }
+    if let Some(word) = words.next() {
+        visit(rest, word);
+    }
+}
+
+/// The sum of the selected keys, modulo 2^64, or 2^128 for keys that wide.
+#[inline(always)]
+pub(super) fn sum<L: Lane>(values: &[u8], selected: &[Word]) -> u128 {
+    let mut sum = 0u128;
+    for_each_selected(L::elements(values), selected, |block, word| {
+        let mut partial = <L::Key as Key>::Partial::default();
+        for (row, raw) in block.iter().enumerate() {
+            L::Key::add(&mut partial, L::key(*raw), (word >> row & 1).wrapping_neg());
+        }
+        sum = sum.wrapping_add(L::Key::total(partial));
+    });
+    sum
+}
+
+/// The least of the selected keys XOR `flip`, and `flip` again; `!flip` if there is none.
+#[inline(always)]
+pub(super) fn least<L: Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key {
+    // One for each place in a block: they do not wait for each other.
+    let mut least = [L::Key::ONES; WORD_ROWS];
+    for_each_selected(L::elements(values), selected, |block, word| {
+        for (row, (raw, least)) in block.iter().zip(&mut least).enumerate() {
+            let key = L::Key::choose(word >> row & 1 == 1, L::key(*raw).xor(flip), L::Key::ONES);
+            *least = L::Key::choose(key.is_less(*least), key, *least);
+        }
+    });
+    let least = least.into_iter().fold(L::Key::ONES, |a, b| L::Key::choose(b.is_less(a), b, a));
+    least.xor(flip)
+}
