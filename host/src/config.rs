@@ -17,6 +17,8 @@ extensions_options! {
         pub verify: bool, default = false
         /// Run byte code by the plain interpreter instead of the JIT.
         pub interpreter: bool, default = false
+        /// Compare columns by the device's vector helpers, where it has them; byte code otherwise. `false` is for measuring what they gain.
+        pub vector_helpers: bool, default = true
         /// Floating-point SUM and AVG depend on the order of batches, in DataFusion as on a device: `offload` them with that guarantee, or keep them on the host to be as `exact` as DataFusion.
         pub float_sum: FloatSum, default = FloatSum::Offload
         /// LZ4-compress results on the wire.

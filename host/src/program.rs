@@ -33,7 +33,8 @@ impl Program {
         moment: Moment,
     ) -> Result<Self, Reason> {
         let lowered = shape.lower(options, moment)?;
-        let compiled = nearside_planner::compile(&lowered.fragment, capabilities)?;
+        let without = (!options.vector_helpers).then(|| capabilities.without_vector_helpers());
+        let compiled = nearside_planner::compile(&lowered.fragment, without.as_ref().unwrap_or(capabilities))?;
         Ok(Self {
             bytes: compiled.object.write().into(),
             digest: ProgramDigest(hex(&compiled.object.digest())),

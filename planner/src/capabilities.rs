@@ -2,11 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use nearside_programs::abi::helper::{HELPERS, Helper};
+use nearside_programs::abi::helper::{
+    BITMAP_COMBINE, BITMAP_COUNT, BITMAP_NEGATE, COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS, COLUMN_MAX, COLUMN_MIN,
+    COLUMN_SUM, HELPERS, Helper,
+};
 
 use crate::refusal::Refusal;
 
-/// Helpers a program may call. Where byte code can do without, it does: numbers are filtered and added up without any.
+/// Vector helpers whose work byte code does where a device lacks them.
+const REPLACEABLE: [u32; 9] = [
+    COLUMN_COMPARE,
+    COLUMN_BETWEEN,
+    COLUMN_COMPARE_COLUMNS,
+    BITMAP_COMBINE,
+    BITMAP_NEGATE,
+    BITMAP_COUNT,
+    COLUMN_SUM,
+    COLUMN_MIN,
+    COLUMN_MAX,
+];
+
+/// Helpers a program may call. Numbers are compared by helpers where there are some, else by byte code; whatever else has no substitute is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Numbers of the helpers the device has.
@@ -22,6 +38,13 @@ impl Capabilities {
     /// No helper at all, not even an intrinsic.
     pub fn none() -> Self {
         Self { helpers: BTreeSet::new() }
+    }
+
+    /// Without the vector helpers that byte code can do without: those that compare columns, combine bitmaps and add up.
+    ///
+    /// What is compiled for the rest runs on any eBPF machine that has group ids and string search.
+    pub fn without_vector_helpers(&self) -> Self {
+        Self { helpers: self.helpers.difference(&REPLACEABLE.into()).copied().collect() }
     }
 
     /// Refuses unless the device has that helper.

@@ -47,7 +47,8 @@ fn differential_against_the_evaluator() {
     // A test that refuses nearly everything, or fails nearly everywhere, tests nothing.
     println!("{tally:#?}");
     let compiled = tally.same + tally.failed;
-    assert!(compiled * 100 > SEEDS as usize * 85 && tally.same > compiled / 2 && tally.failed > 20, "{tally:#?}");
+    // Each seed is tried with and without vector helpers.
+    assert!(compiled * 100 > 2 * SEEDS as usize * 85 && tally.same > compiled / 2 && tally.failed > 20, "{tally:#?}");
     assert!(tally.refused.len() > 2, "{tally:#?}");
     assert!(tally.narrow_calls > 100, "{tally:?}");
     if let Some(seconds) = variable(SECONDS_VARIABLE) {
@@ -78,8 +79,21 @@ fn try_seed(seed: u64, tally: &mut Tally) {
     );
 }
 
+/// With the vector helpers that compare, and with byte code alone.
 fn compare(fragment: &Fragment, rows: &[Vec<Scalar>], seed: u64, tally: &mut Tally) -> Result<(), String> {
-    let compiled = match compile(fragment, &Capabilities::all()) {
+    let all = Capabilities::all();
+    compare_with(&all, fragment, rows, seed, tally)?;
+    compare_with(&all.without_vector_helpers(), fragment, rows, seed, tally)
+}
+
+fn compare_with(
+    capabilities: &Capabilities,
+    fragment: &Fragment,
+    rows: &[Vec<Scalar>],
+    seed: u64,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let compiled = match compile(fragment, capabilities) {
         Ok(compiled) => compiled,
         Err(refusal @ (Refusal::IllTyped(_) | Refusal::Invalid(_))) => return Err(refusal.to_string()),
         Err(refusal) => {

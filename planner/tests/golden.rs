@@ -77,9 +77,16 @@ fn bless(given: &str) -> Result<String, String> {
     Ok(made)
 }
 
-/// What every version of the program says in both engines; `None`: that a row is the host's.
+/// What the program says with vector helpers that compare, and without; `None`: that a row is the host's.
 fn run(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Vec<Scalar>>>, String> {
-    let compiled = compile(fragment, &Capabilities::all()).map_err(|refusal| refusal.to_string())?;
+    let all = Capabilities::all();
+    let (with, without) = (run_with(&all, fragment, rows)?, run_with(&all.without_vector_helpers(), fragment, rows)?);
+    if with == without { Ok(with) } else { Err(format!("{with:?} with vector helpers, {without:?} without")) }
+}
+
+/// What every version of the program says in both engines.
+fn run_with(capabilities: &Capabilities, fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Vec<Scalar>>>, String> {
+    let compiled = compile(fragment, capabilities).map_err(|refusal| refusal.to_string())?;
     let result = |backend, narrow| {
         Device::new(&compiled, Options { backend, batch_rows: 8192, groups_max: 64, narrow }).run(fragment, rows)
     };

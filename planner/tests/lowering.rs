@@ -7,8 +7,9 @@ use device::{Device, Options};
 use nearside_engine::Backend;
 use nearside_planner::fragment::{ArithmeticOp, Expr, Named, Output};
 use nearside_planner::{Capabilities, Fragment, compile, evaluate};
+use nearside_programs::isa::{CallTarget, Instruction, decode};
 use nearside_programs::manifest::BoundOp;
-use nearside_programs::{Scalar, ValueType};
+use nearside_programs::{Object, Scalar, ValueType};
 
 fn fragment(text: &str) -> Fragment {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -18,7 +19,7 @@ fn decimal(value: i128) -> Scalar {
     Scalar::Decimal { value, precision: 15, scale: 2 }
 }
 
-/// TPC-H Q6 as DataFusion types it: the sum is a 64-bit one wherever the values allow it.
+/// TPC-H Q6 as DataFusion types it: the sum is a 64-bit one wherever the values allow it, and so is the filter where it is byte code.
 #[test]
 fn q6() {
     let fragment = fragment(
@@ -27,7 +28,6 @@ fn q6() {
          | filter disc >= 0.05d(15,2) | filter disc <= 0.07d(15,2) | filter qty < 24.00d(15,2) \
          | aggregate revenue: sum(price * disc)",
     );
-    let compiled = compile(&fragment, &Capabilities::all()).unwrap();
     let rows: Vec<Vec<Scalar>> = (0..1000)
         .map(|row| {
             vec![
@@ -38,15 +38,80 @@ fn q6() {
             ]
         })
         .collect();
-    let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow: true };
-    let mut device = Device::new(&compiled, options);
-    assert_eq!(device.run(&fragment, &rows), Some(evaluate(&fragment, &rows).unwrap()));
-    // Everything but the dates has a narrow version, and these values fit.
-    assert_eq!((device.counters.calls, device.counters.narrow_calls), (4, 3));
-    let manifest = compiled.object.manifest.unwrap();
-    assert_eq!(manifest.selects.len(), 3, "one pass over each column");
-    assert_eq!(manifest.bounds.len(), 5);
-    assert!(manifest.main.unwrap().narrow.is_some());
+    let all = Capabilities::all();
+    // In byte code, everything but the dates has a narrow version, and these values fit. Helpers need none.
+    for (capabilities, narrow_calls) in [(&all, 1), (&all.without_vector_helpers(), 3)] {
+        let compiled = compile(&fragment, capabilities).unwrap();
+        let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow: true };
+        let mut device = Device::new(&compiled, options);
+        assert_eq!(device.run(&fragment, &rows), Some(evaluate(&fragment, &rows).unwrap()));
+        assert_eq!((device.counters.calls, device.counters.narrow_calls), (4, narrow_calls));
+        let manifest = compiled.object.manifest.unwrap();
+        assert_eq!(manifest.selects.len(), 3, "one pass over each column");
+        assert_eq!(manifest.bounds.len(), 5);
+        assert!(manifest.main.unwrap().narrow.is_some());
+    }
+}
+
+/// The helpers each conjunct calls; none where some of it needs single rows, or the device lacks one.
+#[test]
+fn conjuncts_over_whole_columns() {
+    use nearside_programs::abi::helper::{COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS, TEXT_LIKE};
+    let columns = "scan (k: i64 null, j: i64, d: decimal(15,2) null, x: f64, b: bool null, s: utf8 null)";
+    let all = Capabilities::all();
+    let without = |helper| Capabilities { helpers: all.helpers.iter().copied().filter(|known| *known != helper).collect() };
+    let none: &[u32] = &[];
+    for (capabilities, filter, helpers, loads) in [
+        (&all, "k > 3", vec![COLUMN_COMPARE], none),
+        (&all, "3 > k", vec![COLUMN_COMPARE], none),
+        (&all, "k > 3 | filter 9 >= k", vec![COLUMN_BETWEEN], none),
+        (&all, "k > 3 and k < 9 and k <> 5", vec![COLUMN_BETWEEN, COLUMN_COMPARE], none),
+        (&all, "k > 3 and k > 9", vec![COLUMN_COMPARE, COLUMN_COMPARE], none),
+        (&all, "not (k > 3 and k < 9) or d <= 1.00d(15,2)", vec![COLUMN_BETWEEN, COLUMN_COMPARE], none),
+        (&all, "k < j or b or k is null", vec![COLUMN_COMPARE_COLUMNS], &[4]),
+        (&all, "k in (1, 2) or s like 'a%'", vec![TEXT_LIKE, COLUMN_COMPARE, COLUMN_COMPARE], none),
+        (&all, "x > 1.5 or x > 1.5", vec![COLUMN_COMPARE], none),
+        (&all, "b", vec![], &[4]),
+        (&all, "k in (1, 2, 3, 4, 5)", vec![], &[0]),
+        (&all, "k > 3 or k + 1 < j", vec![], &[0, 1]),
+        (&all.without_vector_helpers(), "k > 3 or s like 'a%'", vec![TEXT_LIKE], &[0]),
+        (&without(COLUMN_BETWEEN), "k > 3 and k < 9", vec![], &[0]),
+        (&without(COLUMN_COMPARE), "k > 3 and k < 9", vec![COLUMN_BETWEEN], none),
+    ] {
+        let fragment = fragment(&format!("{columns} | filter {filter} | emit k"));
+        let object = compile(&fragment, capabilities).unwrap().object;
+        assert_eq!(called(&object), helpers, "{filter}");
+        assert_eq!(object.manifest.unwrap().selects[0].loads, loads, "{filter}");
+    }
+}
+
+/// The helpers that an object's code calls, in its order.
+fn called(object: &Object) -> Vec<u32> {
+    let mut helpers = Vec::new();
+    let mut index = 0;
+    while index < object.code.len() {
+        let instruction = decode(&object.code, index).unwrap();
+        index += instruction.slot_count();
+        if let Instruction::Call(CallTarget::Helper(helper)) = instruction {
+            helpers.push(helper);
+        }
+    }
+    helpers
+}
+
+/// Too many comparisons for a bitmap each are byte code, and mean the same.
+#[test]
+fn long_disjunctions_stay_byte_code() {
+    for terms in [30, 40] {
+        let filter: Vec<String> = (0..terms).map(|term| format!("k = {}", term * 3)).collect();
+        let fragment = fragment(&format!("scan (k: i64) | filter {} | emit k", filter.join(" or ")));
+        let compiled = compile(&fragment, &Capabilities::all()).unwrap();
+        let entry = &compiled.object.manifest.as_ref().unwrap().selects[0];
+        assert_eq!(entry.scratch_bitmaps, if terms == 30 { 30 } else { 0 });
+        let rows: Vec<_> = (0..200).map(|k| vec![Scalar::Int(ValueType::Int64, k)]).collect();
+        let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow: true };
+        assert_eq!(Device::new(&compiled, options).run(&fragment, &rows), Some(evaluate(&fragment, &rows).unwrap()));
+    }
 }
 
 /// What a program is does not depend on the constants.

@@ -68,6 +68,20 @@ async fn both_engines_are_equal() {
     }
 }
 
+/// Byte code alone gives what vector helpers give, for every query.
+#[tokio::test]
+async fn all_queries_are_equal_without_vector_helpers() {
+    let config = SessionConfig::new().with_target_partitions(2);
+    let plain = common::plain(config.clone()).await;
+    let embedded = common::embedded(config, "always").await;
+    common::set(&embedded, "nearside.vector_helpers", "false").await;
+    for number in benchmark::QUERIES {
+        let (_, expected) = common::run(&plain, benchmark::query(number)).await;
+        let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
+        assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{}", common::explain(&plan));
+    }
+}
+
 /// `verify` finds nothing, and the policy that people use by default gives the same as well.
 #[tokio::test]
 async fn auto_and_verify_are_equal() {

@@ -7,8 +7,8 @@ use super::bounds::bounds;
 use super::function::{Body, Signature, append};
 use super::node::{Reads, Truth};
 use super::proof::Proof;
-use super::resolve::{Literals, Resolver, TextCall};
-use super::select;
+use super::resolve::{BitmapCall, Literals, Resolver};
+use super::{select, vector};
 use crate::capabilities::Capabilities;
 use crate::fragment::{Column, Expr};
 use crate::refusal::Refusal;
@@ -25,7 +25,7 @@ pub(super) struct Context<'a> {
 struct Conjunct {
     truth: Truth,
     reads: Reads,
-    texts: Vec<TextCall>,
+    bitmaps: Vec<BitmapCall>,
     note: String,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Outline<'a> {
     pub(super) symbol: &'a str,
     pub(super) note: &'a str,
     pub(super) reads: Reads,
-    pub(super) texts: &'a [TextCall],
+    pub(super) bitmaps: &'a [BitmapCall],
     pub(super) proof: Proof,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn resolver(&mut self) -> Resolver<'_> {
-        Resolver { columns: self.columns, capabilities: self.capabilities, literals: &mut self.literals, texts: Vec::new() }
+        Resolver { columns: self.columns, capabilities: self.capabilities, literals: &mut self.literals, bitmaps: Vec::new() }
     }
 
     /// Entry points of the filter's conjuncts, the cheap ones first, and the bounds they imply.
@@ -59,7 +59,7 @@ impl<'a> Context<'a> {
                 None => conjuncts.push(conjunct),
             }
         }
-        conjuncts.sort_by_key(|conjunct| !conjunct.texts.is_empty());
+        conjuncts.sort_by_key(|conjunct| !conjunct.bitmaps.is_empty());
         let selects = (0..).zip(conjuncts).map(|(index, conjunct)| self.select(index, conjunct)).collect::<Result<_, _>>()?;
         Ok((selects, bounds(&split, self.columns, &mut self.literals)))
     }
@@ -70,8 +70,8 @@ impl<'a> Context<'a> {
         outline: Outline<'_>,
         lower: impl Fn(&mut Body<'_>) -> Result<(), Refusal>,
     ) -> Result<EntryPoint, Refusal> {
-        let Outline { symbol, note, reads, texts, proof } = outline;
-        let signature = Signature { columns: self.columns, narrow: false, texts };
+        let Outline { symbol, note, reads, bitmaps, proof } = outline;
+        let signature = Signature { columns: self.columns, narrow: false, bitmaps };
         append(&mut self.builder, symbol, note, signature, &lower)?;
         let proof = if reads.decimals { proof.finish() } else { None };
         let narrow = proof.map(|proof| Narrow { symbol: format!("{symbol}_narrow"), proof });
@@ -83,24 +83,29 @@ impl<'a> Context<'a> {
             narrow,
             loads: reads.loads.iter().copied().collect(),
             handles: reads.handles_only(),
-            scratch_bitmaps: texts.len() as u32,
+            scratch_bitmaps: bitmaps.len() as u32,
         })
     }
 
     fn conjunct(&mut self, expr: &Expr) -> Result<Conjunct, Refusal> {
         let mut resolver = self.resolver();
         let truth = resolver.truth(expr)?;
-        let texts = resolver.texts;
+        let bitmaps = resolver.bitmaps;
         let mut reads = Reads::default();
         reads.truth(&truth);
-        Ok(Conjunct { truth, reads, texts, note: expr.display(self.columns).to_string() })
+        Ok(Conjunct { truth, reads, bitmaps, note: expr.display(self.columns).to_string() })
     }
 
     fn select(&mut self, index: usize, conjunct: Conjunct) -> Result<EntryPoint, Refusal> {
-        let Conjunct { truth, reads, texts, note } = conjunct;
+        let Conjunct { mut truth, mut reads, mut bitmaps, note } = conjunct;
+        if let Some(whole) = vector::whole_columns(&truth, &bitmaps, self.capabilities) {
+            (truth, bitmaps) = whole;
+            reads = Reads::default();
+            reads.truth(&truth);
+        }
         let mut proof = Proof::default();
         proof.truth(&truth);
-        let outline = Outline { symbol: &format!("select_{index}"), note: &note, reads, texts: &texts, proof };
+        let outline = Outline { symbol: &format!("select_{index}"), note: &note, reads, bitmaps: &bitmaps, proof };
         self.entry_point(outline, |body| select::lower(body, &truth))
     }
 }
@@ -109,7 +114,7 @@ impl Conjunct {
     /// Two conjuncts over one and the same column are one pass over it: `k >= 1 and k < 5`.
     fn shares_its_column_with(&self, other: &Self) -> bool {
         let only =
-            |conjunct: &Self| conjunct.reads.loads.len() == 1 && conjunct.texts.is_empty() && conjunct.reads.handles.is_empty();
+            |conjunct: &Self| conjunct.reads.loads.len() == 1 && conjunct.bitmaps.is_empty() && conjunct.reads.handles.is_empty();
         only(self) && only(other) && self.reads.loads == other.reads.loads
     }
 

@@ -8,7 +8,7 @@ use super::allocate::{Homes, allocate};
 use super::bits::Bits;
 use super::emit::Emitter;
 use super::machine::{Argument, Mark, Op, Source, Value};
-use super::resolve::TextCall;
+use super::resolve::BitmapCall;
 use super::rows::{Hoisting, Place, Rows};
 use super::write::write;
 use crate::fragment::Column;
@@ -37,7 +37,7 @@ pub(super) struct Body<'a> {
 pub(super) struct Signature<'a> {
     pub(super) columns: &'a [Column],
     pub(super) narrow: bool,
-    pub(super) texts: &'a [TextCall],
+    pub(super) bitmaps: &'a [BitmapCall],
 }
 
 /// Appends the function `name`, made by `lower`: once to see how long a row is, and again with as many rows in the inner loop as that allows.
@@ -90,22 +90,22 @@ impl<'a> Body<'a> {
         let mut emitter = Emitter::new(signature.columns, signature.narrow, rows);
         let (word_skip, block_skip) = (emitter.rows.mark(), emitter.rows.mark());
         let mut body = Body { emitter, word_skip, block_skip, fault: None };
-        body.call_text_helpers(signature.texts);
+        body.call_helpers(signature.bitmaps);
         lower(&mut body)?;
         let rows = body.emitter.rows;
         let (value_count, temporary_len, row_len) = (rows.value_count(), rows.temporary_len(), rows.row_len());
         Ok(Lowered { code: rows.finish(), value_count, temporary_len, row_len })
     }
 
-    fn call_text_helpers(&mut self, texts: &[TextCall]) {
-        for (index, text) in (0i64..).zip(texts) {
+    fn call_helpers(&mut self, bitmaps: &[BitmapCall]) {
+        for (index, call) in (0i64..).zip(bitmaps) {
             let rows = &mut self.emitter.rows;
             let scratch = rows.field(SCRATCH);
             let bitmap =
                 if index == 0 { scratch } else { rows.with_constant(AluOp::Add, scratch, index * i64::from(BITMAP_LEN)) };
-            let fixed = text.arguments.iter().map(|argument| Argument::Source(Source::Imm(*argument)));
+            let fixed = call.arguments.iter().map(|argument| Argument::Source(Source::Imm(*argument)));
             let arguments = fixed.chain([Argument::Source(bitmap.into())]).collect();
-            rows.push(Place::Batch, Op::Call { helper: text.helper, arguments, dst: None });
+            rows.push(Place::Batch, Op::Call { helper: call.helper, arguments, dst: None });
         }
     }
 

@@ -28,6 +28,7 @@ mod search;
 mod select;
 mod text;
 mod truth;
+mod vector;
 mod wide;
 mod write;
 

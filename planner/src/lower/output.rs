@@ -9,7 +9,7 @@ use super::entry::{Context, Outline};
 use super::node::{Known, Number, NumberKind, Reads, Truth};
 use super::project::{self, Computed, ComputedValue};
 use super::proof::Proof;
-use super::resolve::{Resolver, TextCall};
+use super::resolve::{BitmapCall, Resolver};
 use crate::fragment::{Aggregate, Column, Expr, Function, Named, Output, is_decimal, is_float};
 use crate::refusal::Refusal;
 
@@ -29,14 +29,14 @@ impl Context<'_> {
             .iter()
             .map(|output| output_column("an output column", output, &mut resolver, &mut computed))
             .collect::<Result<_, _>>()?;
-        let texts = resolver.texts;
+        let bitmaps = resolver.bitmaps;
         if computed.is_empty() {
             return Ok((None, ManifestOutput::Project(columns)));
         }
         let (mut reads, mut proof) = (Reads::default(), Proof::default());
         computed.iter().for_each(|computed| computed.gather(&mut reads, &mut proof));
         let note = listed(outputs.iter().map(|output| output.expr.display(self.columns)));
-        let outline = Outline { symbol: "main", note: &note, reads, texts: &texts, proof };
+        let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, proof };
         let main = self.entry_point(outline, |body| project::lower(body, &computed))?;
         Ok((Some(main), ManifestOutput::Project(columns)))
     }
@@ -56,10 +56,10 @@ impl Context<'_> {
             .collect::<Result<_, _>>()?;
         let states = aggregates.iter().map(|aggregate| planner.state(aggregate)).collect::<Result<_, _>>()?;
         let Planner { plan, resolver } = planner;
-        let texts: Vec<TextCall> = resolver.texts;
+        let bitmaps: Vec<BitmapCall> = resolver.bitmaps;
         let (reads, proof) = requirements(&plan, &key_columns);
         let note = listed(aggregates.iter().map(|aggregate| &aggregate.name));
-        let outline = Outline { symbol: "main", note: &note, reads, texts: &texts, proof };
+        let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, proof };
         let main = self.entry_point(outline, |body| aggregate::lower(body, &plan))?;
         let accumulators = plan.accumulations.iter().map(Accumulation::array).collect();
         Ok((Some(main), ManifestOutput::Aggregate { keys: key_columns, accumulators, states }))

@@ -116,7 +116,7 @@ pub(super) fn ends(items: &[Scalar]) -> Option<(&Scalar, &Scalar)> {
 
 /// A helper that writes a scratch bitmap before the loop over rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TextCall {
+pub(super) struct BitmapCall {
     pub(super) helper: u32,
     /// What precedes the bitmap's address.
     pub(super) arguments: Vec<i32>,
@@ -128,7 +128,7 @@ pub(super) struct Resolver<'a> {
     pub(super) capabilities: &'a Capabilities,
     pub(super) literals: &'a mut Literals,
     /// Bitmaps by scratch index.
-    pub(super) texts: Vec<TextCall>,
+    pub(super) bitmaps: Vec<BitmapCall>,
 }
 
 impl Resolver<'_> {
@@ -268,10 +268,10 @@ impl Resolver<'_> {
 
     pub(super) fn bitmap(&mut self, helper: u32, arguments: Vec<i32>, columns: &[usize]) -> Result<Truth, Refusal> {
         self.capabilities.need(helper)?;
-        let call = TextCall { helper, arguments };
-        let scratch = self.texts.iter().position(|known| *known == call).unwrap_or_else(|| {
-            self.texts.push(call);
-            self.texts.len() - 1
+        let call = BitmapCall { helper, arguments };
+        let scratch = self.bitmaps.iter().position(|known| *known == call).unwrap_or_else(|| {
+            self.bitmaps.push(call);
+            self.bitmaps.len() - 1
         });
         Ok(Truth::Bitmap { scratch: scratch as u32, columns: columns.iter().map(|column| *column as u32).collect() })
     }
@@ -298,6 +298,18 @@ impl Resolver<'_> {
         let kind = NumberKind::Arithmetic { op, left: Box::new(left), right: Box::new(right) };
         let number = Number { kind, value_type: computed };
         if computed == value_type { Ok(number) } else { self.narrowed(number) }
+    }
+}
+
+/// The operator's number in the helpers that compare.
+pub(super) fn compare_op(op: CompareOp) -> i32 {
+    match op {
+        CompareOp::Eq => 0,
+        CompareOp::Ne => 1,
+        CompareOp::Lt => 2,
+        CompareOp::Le => 3,
+        CompareOp::Gt => 4,
+        CompareOp::Ge => 5,
     }
 }
 

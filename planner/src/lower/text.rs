@@ -4,7 +4,7 @@ use nearside_programs::abi::helper::{TEXT_COMPARE, TEXT_COMPARE_COLUMNS, TEXT_IN
 use nearside_programs::{Scalar, ValueType};
 
 use super::node::Truth;
-use super::resolve::Resolver;
+use super::resolve::{Resolver, compare_op};
 use crate::evaluate::like;
 use crate::fragment::{CompareOp, Expr};
 use crate::refusal::Refusal;
@@ -69,12 +69,12 @@ impl<'r> Resolver<'r> {
     fn compare_plain(&mut self, op: CompareOp, left: &Expr, right: &Expr) -> Result<Truth, Refusal> {
         match (left, right) {
             (Expr::Column(left), Expr::Column(right)) => {
-                self.bitmap(TEXT_COMPARE_COLUMNS, vec![*left as i32, text_op(op), *right as i32], &[*left, *right])
+                self.bitmap(TEXT_COMPARE_COLUMNS, vec![*left as i32, compare_op(op), *right as i32], &[*left, *right])
             }
             (Expr::Column(column), right) => {
                 let Some(text) = literal(right)? else { return Ok(Truth::Constant(None)) };
                 let slot = self.literals.text(text);
-                self.bitmap(TEXT_COMPARE, vec![*column as i32, text_op(op), slot as i32], &[*column])
+                self.bitmap(TEXT_COMPARE, vec![*column as i32, compare_op(op), slot as i32], &[*column])
             }
             (_, Expr::Column(_)) => self.compare_plain(op.mirrored(), right, left),
             (left, right) => {
@@ -91,17 +91,5 @@ fn literal(text: &Expr) -> Result<Option<&str>, Refusal> {
         Expr::Literal(Scalar::Utf8(text)) => Ok(Some(text)),
         Expr::Literal(_) => Ok(None),
         _ => Err(Refusal::ComputedText { place: "a text operand" }),
-    }
-}
-
-/// The operator's number in the text helpers.
-fn text_op(op: CompareOp) -> i32 {
-    match op {
-        CompareOp::Eq => 0,
-        CompareOp::Ne => 1,
-        CompareOp::Lt => 2,
-        CompareOp::Le => 3,
-        CompareOp::Gt => 4,
-        CompareOp::Ge => 5,
     }
 }

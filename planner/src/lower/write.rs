@@ -13,7 +13,8 @@ const FIRST: Reg = Reg::R0;
 /// Carries the second operand.
 const SECOND: Reg = Reg::R5;
 
-const ARGUMENTS: [Reg; 4] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4];
+/// Those of a call; the last is [`SECOND`], which nothing lives in and no argument's move needs.
+const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
 
 /// Appends the function `name` to `builder`, its values in the homes chosen for them.
 pub(super) fn write(builder: &mut Builder, name: &str, code: &[Op], homes: Homes) {
@@ -140,6 +141,7 @@ impl Writer<'_> {
     }
 
     fn call(&mut self, helper: u32, arguments: &[Argument], dst: Option<Value>) {
+        debug_assert!(arguments.len() <= ARGUMENTS.len(), "a helper has at most five arguments");
         let placed = || ARGUMENTS.into_iter().zip(arguments.iter().copied());
         let mut moves = Vec::new();
         for (register, argument) in placed() {

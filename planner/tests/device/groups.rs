@@ -149,7 +149,7 @@ fn sum(old: &Scalar, new: &Scalar) -> Scalar {
     }
 }
 
-fn order(left: &Scalar, right: &Scalar) -> Ordering {
+pub(crate) fn order(left: &Scalar, right: &Scalar) -> Ordering {
     match (left, right) {
         (Scalar::Bool(a), Scalar::Bool(b)) => a.cmp(b),
         (Scalar::Int(_, a), Scalar::Int(_, b)) | (Scalar::Decimal { value: a, .. }, Scalar::Decimal { value: b, .. }) => a.cmp(b),

@@ -1,5 +1,7 @@
 //! A batch in a cage, and the helpers that look at it.
 
+use std::cmp::Ordering;
+
 use nearside_engine::{Access, Cage, Fuel, HelperFault, Memory, REGION_UNIT, Region};
 use nearside_planner::Compiled;
 use nearside_planner::evaluate::like;
@@ -11,7 +13,7 @@ use nearside_programs::abi::helper;
 use nearside_programs::manifest::{EntryPoint, Output, OutputColumn, OutputSource};
 use nearside_programs::{Manifest, Parameters, Scalar, ValueType};
 
-use super::groups::Groups;
+use super::groups::{Groups, order};
 
 const READ: usize = 0;
 const WRITE: usize = 1;
@@ -297,7 +299,7 @@ pub(crate) struct Helpers<'a, 'g> {
 
 impl nearside_engine::Helpers for Helpers<'_, '_> {
     fn call(&mut self, number: u32, arguments: [u64; 5], memory: &mut Memory<'_>, _: &mut Fuel) -> Result<u64, HelperFault> {
-        let [a, b, c, d, _] = arguments.map(|argument| argument as usize);
+        let [a, b, c, d, e] = arguments.map(|argument| argument as usize);
         let view = &self.view;
         match number {
             helper::GROUP_IDS => return self.group_ids(memory),
@@ -315,6 +317,21 @@ impl nearside_engine::Helpers for Helpers<'_, '_> {
             helper::TEXT_IN => {
                 let list = view.parameters.texts(b as u32).unwrap();
                 view.write_bitmap(memory, c as u64, |row| view.text(row, a).map(|text| list.contains(&text)))?;
+            }
+            helper::COLUMN_COMPARE => {
+                let literal = view.literal(c);
+                view.write_bitmap(memory, d as u64, |row| Some(holds(b, order(view.value(row, a)?, &literal))))?;
+            }
+            helper::COLUMN_BETWEEN => {
+                let (low, high) = (view.literal(c), view.literal(d));
+                view.write_bitmap(memory, e as u64, |row| {
+                    let value = view.value(row, a)?;
+                    let (above, below) = (order(value, &low), order(value, &high));
+                    Some((above.is_gt() || b & 1 == 0 && above.is_eq()) && (below.is_lt() || b & 2 == 0 && below.is_eq()))
+                })?;
+            }
+            helper::COLUMN_COMPARE_COLUMNS => {
+                view.write_bitmap(memory, d as u64, |row| Some(holds(b, order(view.value(row, a)?, view.value(row, c)?))))?;
             }
             helper::TEXT_MIN | helper::TEXT_MAX => self.text_extreme(memory, number == helper::TEXT_MIN, a, b, c)?,
             _ => return Err(HelperFault::Missing),
@@ -369,6 +386,14 @@ impl View<'_> {
         }
     }
 
+    fn value(&self, row: usize, column: usize) -> Option<&Scalar> {
+        Some(&self.rows[row][column]).filter(|value| !matches!(value, Scalar::Null(_)))
+    }
+
+    fn literal(&self, slot: usize) -> Scalar {
+        scalar(self.parameters.types[slot], &self.parameters.slots[slot].0.to_le_bytes())
+    }
+
     fn is_selected(&self, memory: &Memory<'_>, row: usize) -> Result<bool, HelperFault> {
         Ok(bit(memory.read(u64::from(self.selection), BITMAP_LEN as usize)?, row))
     }
@@ -399,5 +424,9 @@ impl View<'_> {
 }
 
 fn compares(left: &str, op: usize, right: &str) -> bool {
-    [left == right, left != right, left < right, left <= right, left > right, left >= right][op]
+    holds(op, left.cmp(right))
+}
+
+fn holds(op: usize, order: Ordering) -> bool {
+    [order.is_eq(), order.is_ne(), order.is_lt(), order.is_le(), order.is_gt(), order.is_ge()][op]
 }
