@@ -55,10 +55,17 @@ fn gather(truths: impl Iterator<Item = bool>) -> Word {
     word
 }
 
-/// Which elements have a key from `low` to `low + span`.
+/// Which elements have a key from `low` to `low + span`. Open ends save the difference, which costs decimals half their time.
 #[inline(always)]
 pub(super) fn within<L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
-    pack(L::elements(values), out, |raw| !span.is_less(L::key(raw).wrapping_sub(low)));
+    let rows = L::elements(values);
+    if low.is_equal(L::Key::ZERO) {
+        pack(rows, out, |raw| !span.is_less(L::key(raw)));
+    } else if L::Key::ONES.wrapping_sub(low).is_equal(span) {
+        pack(rows, out, |raw| !L::key(raw).is_less(low));
+    } else {
+        pack(rows, out, |raw| !span.is_less(L::key(raw).wrapping_sub(low)));
+    }
 }
 
 /// Which elements of `left` are less than those of `right`.
