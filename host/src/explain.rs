@@ -7,6 +7,8 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use nearside_device::ledger::Work;
 use nearside_planner::fragment::Function;
+use nearside_programs::Object;
+use nearside_programs::abi::helper::Kind;
 
 use crate::offload::Offload;
 use crate::shape::{AggregateState, ShapeOutput};
@@ -86,10 +88,25 @@ fn state(state: &AggregateState) -> String {
     format!("{function}({argument}){filter}")
 }
 
+/// A line for each entry point: by which vector helpers, or by byte code alone, it does what.
+fn entry_points(object: &Object, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Some(manifest) = &object.manifest else { return Ok(()) };
+    for entry in manifest.selects.iter().chain(&manifest.main) {
+        let Some(function) = object.function(&entry.general) else { continue };
+        let helpers = object.helpers_of(function).into_iter().filter(|helper| helper.kind == Kind::Vector);
+        let helpers: Vec<_> = helpers.map(|helper| helper.name).collect();
+        let means = if helpers.is_empty() { "byte code".to_owned() } else { helpers.join(", ") };
+        let what = manifest.notes.get(&function.start).map_or("", |note| note.split("; ").next().unwrap_or_default());
+        write!(f, "\n      {} by {means}: {what}", entry.general)?;
+    }
+    Ok(())
+}
+
 /// `EXPLAIN VERBOSE`: the fragment and its program with column names; after `EXPLAIN ANALYZE VERBOSE` how often each block ran.
 pub(crate) fn disassembly(offload: &Offload, work: &Work, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let program = &offload.program;
     write!(f, "\n      fragment: {}", program.fragment)?;
+    entry_points(&program.object, f)?;
     for line in program.object.disassemble().with_comments().to_string().lines() {
         write!(f, "\n      {line}")?;
     }

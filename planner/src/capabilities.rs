@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use nearside_programs::abi::helper::{
-    BITMAP_COMBINE, BITMAP_COUNT, BITMAP_NEGATE, COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS, COLUMN_MAX, COLUMN_MIN,
-    COLUMN_SUM, HELPERS, Helper,
+    BITMAP_COMBINE, BITMAP_COUNT, BITMAP_NEGATE, COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS, COLUMN_GATHER,
+    COLUMN_MAX, COLUMN_MIN, COLUMN_SUM, GROUP_COUNT, GROUP_MAX, GROUP_MIN, GROUP_SUM, GROUP_SUM_PRODUCTS, HELPERS, Helper,
 };
 
 use crate::refusal::Refusal;
 
 /// Vector helpers whose work byte code does where a device lacks them.
-const REPLACEABLE: [u32; 9] = [
+const REPLACEABLE: [u32; 15] = [
     COLUMN_COMPARE,
     COLUMN_BETWEEN,
     COLUMN_COMPARE_COLUMNS,
@@ -20,6 +20,12 @@ const REPLACEABLE: [u32; 9] = [
     COLUMN_SUM,
     COLUMN_MIN,
     COLUMN_MAX,
+    COLUMN_GATHER,
+    GROUP_COUNT,
+    GROUP_SUM,
+    GROUP_SUM_PRODUCTS,
+    GROUP_MIN,
+    GROUP_MAX,
 ];
 
 /// Helpers a program may call. Numbers are compared by helpers where there are some, else by byte code; whatever else has no substitute is refused.

@@ -7,6 +7,7 @@ use device::{Device, Options};
 use nearside_engine::Backend;
 use nearside_planner::fragment::{ArithmeticOp, Expr, Named, Output};
 use nearside_planner::{Capabilities, Fragment, compile, evaluate};
+use nearside_programs::abi::helper::Kind;
 use nearside_programs::isa::{CallTarget, Instruction, decode};
 use nearside_programs::manifest::BoundOp;
 use nearside_programs::{Object, Scalar, ValueType};
@@ -40,7 +41,7 @@ fn q6() {
         .collect();
     let all = Capabilities::all();
     // In byte code, everything but the dates has a narrow version, and these values fit. Helpers need none.
-    for (capabilities, narrow_calls) in [(&all, 1), (&all.without_vector_helpers(), 3)] {
+    for (capabilities, narrow_calls) in [(&all, 0), (&all.without_vector_helpers(), 3)] {
         let compiled = compile(&fragment, capabilities).unwrap();
         let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow: true };
         let mut device = Device::new(&compiled, options);
@@ -49,40 +50,119 @@ fn q6() {
         let manifest = compiled.object.manifest.unwrap();
         assert_eq!(manifest.selects.len(), 3, "one pass over each column");
         assert_eq!(manifest.bounds.len(), 5);
-        assert!(manifest.main.unwrap().narrow.is_some());
+        assert_eq!(manifest.main.unwrap().narrow.is_some(), narrow_calls > 0);
     }
 }
 
 /// The helpers each conjunct calls; none where some of it needs single rows, or the device lacks one.
 #[test]
 fn conjuncts_over_whole_columns() {
-    use nearside_programs::abi::helper::{COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS, TEXT_LIKE};
+    use nearside_programs::abi::helper::{
+        BITMAP_COMBINE as JOIN, COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS, TEXT_LIKE,
+    };
     let columns = "scan (k: i64 null, j: i64, d: decimal(15,2) null, x: f64, b: bool null, s: utf8 null)";
     let all = Capabilities::all();
     let without = |helper| Capabilities { helpers: all.helpers.iter().copied().filter(|known| *known != helper).collect() };
     let none: &[u32] = &[];
     for (capabilities, filter, helpers, loads) in [
-        (&all, "k > 3", vec![COLUMN_COMPARE], none),
-        (&all, "3 > k", vec![COLUMN_COMPARE], none),
-        (&all, "k > 3 | filter 9 >= k", vec![COLUMN_BETWEEN], none),
-        (&all, "k > 3 and k < 9 and k <> 5", vec![COLUMN_BETWEEN, COLUMN_COMPARE], none),
-        (&all, "k > 3 and k > 9", vec![COLUMN_COMPARE, COLUMN_COMPARE], none),
+        (&all, "k > 3", vec![COLUMN_COMPARE, JOIN], none),
+        (&all, "3 > k", vec![COLUMN_COMPARE, JOIN], none),
+        (&all, "k > 3 | filter 9 >= k", vec![COLUMN_BETWEEN, JOIN], none),
+        (&all, "k > 3 and k < 9 and k <> 5", vec![COLUMN_BETWEEN, COLUMN_COMPARE, JOIN, JOIN], none),
+        (&all, "k > 3 and k > 9", vec![COLUMN_COMPARE, COLUMN_COMPARE, JOIN, JOIN], none),
         (&all, "not (k > 3 and k < 9) or d <= 1.00d(15,2)", vec![COLUMN_BETWEEN, COLUMN_COMPARE], none),
         (&all, "k < j or b or k is null", vec![COLUMN_COMPARE_COLUMNS], &[4]),
-        (&all, "k in (1, 2) or s like 'a%'", vec![TEXT_LIKE, COLUMN_COMPARE, COLUMN_COMPARE], none),
-        (&all, "x > 1.5 or x > 1.5", vec![COLUMN_COMPARE], none),
+        (&all, "k in (1, 2) or s like 'a%'", vec![TEXT_LIKE, COLUMN_COMPARE, COLUMN_COMPARE, JOIN, JOIN, JOIN], none),
+        (&all, "x > 1.5 or x > 1.5", vec![COLUMN_COMPARE, JOIN, JOIN], none),
         (&all, "b", vec![], &[4]),
         (&all, "k in (1, 2, 3, 4, 5)", vec![], &[0]),
         (&all, "k > 3 or k + 1 < j", vec![], &[0, 1]),
         (&all.without_vector_helpers(), "k > 3 or s like 'a%'", vec![TEXT_LIKE], &[0]),
         (&without(COLUMN_BETWEEN), "k > 3 and k < 9", vec![], &[0]),
-        (&without(COLUMN_COMPARE), "k > 3 and k < 9", vec![COLUMN_BETWEEN], none),
+        (&without(COLUMN_COMPARE), "k > 3 and k < 9", vec![COLUMN_BETWEEN, JOIN], none),
+        (&without(JOIN), "k > 3", vec![COLUMN_COMPARE], none),
+        (&all, "s like 'a%'", vec![TEXT_LIKE, JOIN], none),
     ] {
         let fragment = fragment(&format!("{columns} | filter {filter} | emit k"));
         let object = compile(&fragment, capabilities).unwrap().object;
         assert_eq!(called(&object), helpers, "{filter}");
         assert_eq!(object.manifest.unwrap().selects[0].loads, loads, "{filter}");
     }
+}
+
+/// Conjuncts over one column are one pass, but what fits helpers does not become byte code for another's sake.
+#[test]
+fn conjuncts_that_fit_stay_apart() {
+    let fragment = fragment("scan (k: i64) | filter k + 1 < 90 | filter k > 3 | filter k - 1 > 0 | filter k < 80 | emit k");
+    let object = compile(&fragment, &Capabilities::all()).unwrap().object;
+    let manifest = object.manifest.as_ref().unwrap();
+    let called = |index: usize| object.helpers_of(object.function(&manifest.selects[index].general).unwrap());
+    assert_eq!(manifest.selects.len(), 2);
+    assert_eq!(called(0).iter().map(|helper| helper.name).collect::<Vec<_>>(), ["column_between", "bitmap_combine"]);
+    assert!(called(1).is_empty());
+}
+
+/// Aggregates that helpers accumulate whole, and those that stay byte code; the answer is the evaluator's in both.
+#[test]
+fn aggregates_over_whole_columns() {
+    use nearside_programs::abi::helper::*;
+    let scan = "scan (g: i32 null, k: i64 null, s: i32 null, j: i64, d: decimal(15,2) null, x: f64 null)";
+    let (ungrouped, by_g) = ("", "| group by g ");
+    let cases: [(&str, &str, &[u32]); 13] = [
+        (ungrouped, "a: count(*)", &[GROUP_COUNT]),
+        (by_g, "a: count(*), b: count(k)", &[GROUP_IDS, GROUP_COUNT, GROUP_COUNT]),
+        (by_g, "a: sum(j)", &[GROUP_IDS, GROUP_SUM]),
+        (by_g, "a: sum(k)", &[GROUP_IDS, GROUP_COUNT, GROUP_SUM]),
+        (by_g, "a: sum(cast(s as i64))", &[GROUP_IDS, GROUP_COUNT, GROUP_SUM]),
+        (ungrouped, "a: sum(k * j), b: sum(d * d)", &[GROUP_COUNT, GROUP_SUM_PRODUCTS, GROUP_COUNT, GROUP_SUM_PRODUCTS]),
+        (by_g, "a: sum(k * j), b: sum(d * d)", &[GROUP_IDS, GROUP_COUNT, GROUP_SUM_PRODUCTS, GROUP_COUNT, GROUP_SUM_PRODUCTS]),
+        (by_g, "a: min(d), b: max(s)", &[GROUP_IDS, GROUP_COUNT, GROUP_MIN, GROUP_COUNT, GROUP_MAX]),
+        (ungrouped, "a: max(x)", &[GROUP_COUNT, GROUP_MAX]),
+        (by_g, "a: max(x)", &[GROUP_IDS]),
+        (ungrouped, "a: sum(x)", &[]),
+        (by_g, "a: sum(k + j)", &[GROUP_IDS]),
+        (by_g, "a: count(*), b: sum(k) filter (where j > 3)", &[GROUP_IDS]),
+    ];
+    let rows: Vec<Vec<Scalar>> = (0..300i128).map(row_of_numbers).collect();
+    for (by, aggregates, helpers) in cases {
+        let fragment = fragment(&format!("{scan} | filter j > 7 {by}| aggregate {aggregates}"));
+        let all = Capabilities::all();
+        let with = compile(&fragment, &all).unwrap();
+        let main = with.object.helpers_of(with.object.function("main").unwrap()).into_iter();
+        let mut called: Vec<u32> = main.filter(|helper| helper.kind == Kind::Vector).map(|helper| helper.number).collect();
+        let mut expected = helpers.to_vec();
+        (called.sort_unstable(), expected.sort_unstable());
+        expected.dedup();
+        assert_eq!(called, expected, "{aggregates} {by}");
+        let reads_values = !with.object.manifest.as_ref().unwrap().main.as_ref().unwrap().loads.is_empty();
+        assert_eq!(reads_values, helpers.iter().all(|helper| *helper == GROUP_IDS), "{aggregates} {by}");
+        let without = compile(&fragment, &all.without_vector_helpers()).unwrap();
+        let expected = evaluate(&fragment, &rows).unwrap();
+        for compiled in [with, without] {
+            for backend in [Backend::Interpreter, Backend::Jit] {
+                // Few groups at a time, and words that batches end in.
+                let options = Options { backend, batch_rows: 100, groups_max: 3, narrow: true };
+                let mut given = Device::new(&compiled, options).run(&fragment, &rows).unwrap();
+                let mut expected = expected.clone();
+                (given.sort_by_key(|row| format!("{row:?}")), expected.sort_by_key(|row| format!("{row:?}")));
+                assert_eq!(given, expected, "{aggregates} {by}, {backend:?}");
+            }
+        }
+    }
+}
+
+/// Five groups, NULLs in every column but `j`.
+fn row_of_numbers(row: i128) -> Vec<Scalar> {
+    let or_null = |value: Scalar, every: i128| if row % every == 1 { Scalar::Null(value.value_type()) } else { value };
+    let int = |value_type, value| Scalar::Int(value_type, value);
+    vec![
+        or_null(int(ValueType::Int32, row % 4), 5),
+        or_null(int(ValueType::Int64, row * 31 - 900), 7),
+        or_null(int(ValueType::Int32, 500 - row * 9), 6),
+        int(ValueType::Int64, row % 50),
+        or_null(decimal(row * 1_000_003 - 5_000_000), 8),
+        or_null(Scalar::Float64((row as f64 * 0.25).to_bits()), 9),
+    ]
 }
 
 /// The helpers that an object's code calls, in its order.

@@ -119,3 +119,26 @@ async fn analyze_shows_the_ledger() {
         assert!(verbose.contains(part), "{part}\n{verbose}");
     }
 }
+
+/// `EXPLAIN VERBOSE` says for each conjunct, and for the output, whether vector helpers or byte code do it.
+#[tokio::test]
+async fn verbose_shows_who_does_what() {
+    let context = always().await;
+    let sql = "EXPLAIN VERBOSE SELECT count(*), sum(l_quantity) FROM lineitem \
+               WHERE l_shipdate < date '1994-01-01' AND l_orderkey + 1 > l_partkey AND l_comment LIKE '%a%'";
+    let explain = || async { common::lines(&common::run(&context, sql).await.1).join("\n") };
+    let with = explain().await;
+    for part in [
+        "select_0 by column_compare, bitmap_combine: l_shipdate < ",
+        "select_1 by byte code: l_orderkey + ",
+        "select_2 by text_like, bitmap_combine: l_comment like ",
+        "main by group_count, group_sum: ",
+    ] {
+        assert!(with.contains(part), "{part}\n{with}");
+    }
+    common::set(&context, "nearside.vector_helpers", "false").await;
+    let without = explain().await;
+    for part in ["select_0 by byte code: l_", "select_2 by text_like: l_comment like ", "main by byte code: "] {
+        assert!(without.contains(part), "{part}\n{without}");
+    }
+}

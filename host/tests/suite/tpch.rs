@@ -54,32 +54,39 @@ async fn all_queries_are_equal_with_pushed_filters() {
     check(&config, benchmark::QUERIES).await;
 }
 
-/// The interpreter gives the same.
-#[tokio::test]
-async fn both_engines_are_equal() {
+/// All queries with some settings, one embedded device against plain DataFusion.
+async fn check_with(settings: &[(&str, &str)]) {
     let config = SessionConfig::new().with_target_partitions(2);
     let plain = common::plain(config.clone()).await;
     let embedded = common::embedded(config, "always").await;
-    common::set(&embedded, "nearside.interpreter", "true").await;
-    for number in [1, 6, 12, 14, 19] {
+    for (name, value) in settings {
+        common::set(&embedded, name, value).await;
+    }
+    for number in benchmark::QUERIES {
         let (_, expected) = common::run(&plain, benchmark::query(number)).await;
         let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
-        assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{}", common::explain(&plan));
+        let explain = common::explain(&plan);
+        assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number} {settings:?}\n{explain}");
+        assert_eq!(nearside::account(&plan).push_backs, [], "Q{number} {settings:?}\n{explain}");
     }
+}
+
+/// The interpreter gives the same.
+#[tokio::test]
+async fn all_queries_are_equal_in_the_interpreter() {
+    check_with(&[("nearside.interpreter", "true")]).await;
 }
 
 /// Byte code alone gives what vector helpers give, for every query.
 #[tokio::test]
 async fn all_queries_are_equal_without_vector_helpers() {
-    let config = SessionConfig::new().with_target_partitions(2);
-    let plain = common::plain(config.clone()).await;
-    let embedded = common::embedded(config, "always").await;
-    common::set(&embedded, "nearside.vector_helpers", "false").await;
-    for number in benchmark::QUERIES {
-        let (_, expected) = common::run(&plain, benchmark::query(number)).await;
-        let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
-        assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{}", common::explain(&plan));
-    }
+    check_with(&[("nearside.vector_helpers", "false")]).await;
+}
+
+/// Byte code alone in the interpreter, too.
+#[tokio::test]
+async fn all_queries_are_equal_without_vector_helpers_in_the_interpreter() {
+    check_with(&[("nearside.vector_helpers", "false"), ("nearside.interpreter", "true")]).await;
 }
 
 /// `verify` finds nothing, and the policy that people use by default gives the same as well.

@@ -1,6 +1,7 @@
 //! Aggregates: what is accumulated, each thing once, and the loop that does it.
 
 mod accumulation;
+mod whole;
 
 use nearside_programs::ValueType;
 use nearside_programs::abi::columnar::{ACCUMULATORS, FIRST_ROW, GROUP_IDS as GROUP_IDS_FIELD, ROW_COUNT};
@@ -19,6 +20,7 @@ use crate::fragment::{CompareOp, is_decimal, is_float};
 use crate::refusal::Refusal;
 use accumulation::width_of;
 pub(super) use accumulation::{Accumulation, Counted, Extreme, NonNull};
+pub(super) use whole::{Reduction, reductions};
 
 /// Most 64-bit accumulators an ungrouped aggregate holds in registers or on the stack; more stay in memory.
 const HELD_MAX: usize = 24;
@@ -33,6 +35,8 @@ pub(super) struct Plan {
     pub(super) keys: Vec<Computed>,
     pub(super) grouped: bool,
     pub(super) accumulations: Vec<Accumulation>,
+    /// Helpers' calls that make all of them; `None`: byte code does.
+    pub(super) reductions: Option<Vec<Reduction>>,
     /// Column and helper of each text state.
     pub(super) texts: Vec<(u32, u32)>,
 }
@@ -48,6 +52,11 @@ pub(super) fn lower(body: &mut Body<'_>, plan: &Plan) -> Result<(), Refusal> {
         body.emitter.rows.push(Place::Batch, Op::Call { helper: *helper, arguments, dst: None });
     }
     if plan.accumulations.is_empty() {
+        body.return_end(end);
+        return Ok(());
+    }
+    if let Some(reductions) = &plan.reductions {
+        whole::lower(body, reductions, end);
         body.return_end(end);
         return Ok(());
     }

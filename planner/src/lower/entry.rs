@@ -26,6 +26,8 @@ struct Conjunct {
     truth: Truth,
     reads: Reads,
     bitmaps: Vec<BitmapCall>,
+    /// Whether vector helpers make all of its comparisons.
+    is_whole: bool,
     note: String,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Context<'a> {
                 None => conjuncts.push(conjunct),
             }
         }
-        conjuncts.sort_by_key(|conjunct| !conjunct.bitmaps.is_empty());
+        conjuncts.sort_by_key(|conjunct| (!conjunct.bitmaps.is_empty(), !conjunct.is_whole));
         let selects = (0..).zip(conjuncts).map(|(index, conjunct)| self.select(index, conjunct)).collect::<Result<_, _>>()?;
         Ok((selects, bounds(&split, self.columns, &mut self.literals)))
     }
@@ -93,11 +95,12 @@ impl<'a> Context<'a> {
         let bitmaps = resolver.bitmaps;
         let mut reads = Reads::default();
         reads.truth(&truth);
-        Ok(Conjunct { truth, reads, bitmaps, note: expr.display(self.columns).to_string() })
+        let is_whole = vector::whole_columns(&truth, &bitmaps, self.capabilities).is_some();
+        Ok(Conjunct { truth, reads, bitmaps, is_whole, note: expr.display(self.columns).to_string() })
     }
 
     fn select(&mut self, index: usize, conjunct: Conjunct) -> Result<EntryPoint, Refusal> {
-        let Conjunct { mut truth, mut reads, mut bitmaps, note } = conjunct;
+        let Conjunct { mut truth, mut reads, mut bitmaps, note, .. } = conjunct;
         if let Some(whole) = vector::whole_columns(&truth, &bitmaps, self.capabilities) {
             (truth, bitmaps) = whole;
             reads = Reads::default();
@@ -106,16 +109,20 @@ impl<'a> Context<'a> {
         let mut proof = Proof::default();
         proof.truth(&truth);
         let outline = Outline { symbol: &format!("select_{index}"), note: &note, reads, bitmaps: &bitmaps, proof };
-        self.entry_point(outline, |body| select::lower(body, &truth))
+        let joined = vector::joined_bitmaps(&truth, self.capabilities);
+        self.entry_point(outline, |body| match &joined {
+            Some(joined) => select::lower_joined(body, joined),
+            None => select::lower(body, &truth),
+        })
     }
 }
 
 impl Conjunct {
-    /// Two conjuncts over one and the same column are one pass over it: `k >= 1 and k < 5`.
+    /// Two conjuncts over one and the same column are one pass over it: `k >= 1 and k < 5`. Not if only one of them needs single rows.
     fn shares_its_column_with(&self, other: &Self) -> bool {
         let only =
             |conjunct: &Self| conjunct.reads.loads.len() == 1 && conjunct.bitmaps.is_empty() && conjunct.reads.handles.is_empty();
-        only(self) && only(other) && self.reads.loads == other.reads.loads
+        self.is_whole == other.is_whole && only(self) && only(other) && self.reads.loads == other.reads.loads
     }
 
     fn join(&mut self, other: Self) {

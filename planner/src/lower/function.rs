@@ -98,15 +98,35 @@ impl<'a> Body<'a> {
     }
 
     fn call_helpers(&mut self, bitmaps: &[BitmapCall]) {
-        for (index, call) in (0i64..).zip(bitmaps) {
-            let rows = &mut self.emitter.rows;
-            let scratch = rows.field(SCRATCH);
-            let bitmap =
-                if index == 0 { scratch } else { rows.with_constant(AluOp::Add, scratch, index * i64::from(BITMAP_LEN)) };
+        for (index, call) in (0..).zip(bitmaps) {
+            let bitmap = self.scratch_bitmap(index);
             let fixed = call.arguments.iter().map(|argument| Argument::Source(Source::Imm(*argument)));
             let arguments = fixed.chain([Argument::Source(bitmap.into())]).collect();
-            rows.push(Place::Batch, Op::Call { helper: call.helper, arguments, dst: None });
+            self.emitter.rows.push(Place::Batch, Op::Call { helper: call.helper, arguments, dst: None });
         }
+    }
+
+    /// Address of a scratch bitmap.
+    pub(super) fn scratch_bitmap(&mut self, index: u32) -> Value {
+        let rows = &mut self.emitter.rows;
+        let scratch = rows.field(SCRATCH);
+        if index == 0 { scratch } else { rows.with_constant(AluOp::Add, scratch, i64::from(index) * i64::from(BITMAP_LEN)) }
+    }
+
+    /// The program gives up, at the end, if `failed` is not zero.
+    pub(super) fn note_failure(&mut self, failed: Value) {
+        let fault = self.fault();
+        self.emitter.rows.update(Place::Batch, AluOp::Or, fault, failed);
+    }
+
+    /// Where faults are gathered.
+    fn fault(&mut self) -> Value {
+        let rows = &mut self.emitter.rows;
+        *self.fault.get_or_insert_with(|| {
+            let fault = rows.fresh(Place::Row);
+            rows.push(Place::Batch, Op::Move { dst: fault, src: 0.into() });
+            fault
+        })
     }
 
     /// This word of the selection.
@@ -173,12 +193,8 @@ impl<'a> Body<'a> {
         };
         let bit = selected.bit(rows);
         let failed = rows.binary(AluOp::And, any, bit);
-        let fault = *self.fault.get_or_insert_with(|| {
-            let fault = rows.fresh(Place::Row);
-            rows.push(Place::Batch, Op::Move { dst: fault, src: 0.into() });
-            fault
-        });
-        rows.update(Place::Row, AluOp::Or, fault, failed);
+        let fault = self.fault();
+        self.emitter.rows.update(Place::Row, AluOp::Or, fault, failed);
     }
 }
 

@@ -4,7 +4,7 @@ use nearside_programs::ValueType;
 use nearside_programs::abi::helper::{F64_ADD, GROUP_IDS, TEXT_MAX, TEXT_MIN};
 use nearside_programs::manifest::{EntryPoint, Output as ManifestOutput, OutputColumn, OutputSource, State, StateSource};
 
-use super::aggregate::{self, Accumulation, Counted, Extreme, NonNull, Plan};
+use super::aggregate::{self, Accumulation, Counted, Extreme, NonNull, Plan, Reduction};
 use super::entry::{Context, Outline};
 use super::node::{Known, Number, NumberKind, Reads, Truth};
 use super::project::{self, Computed, ComputedValue};
@@ -48,15 +48,22 @@ impl Context<'_> {
         let resolver = self.resolver();
         let mut planner = Planner {
             resolver,
-            plan: Plan { keys: Vec::new(), grouped: !keys.is_empty(), accumulations: Vec::new(), texts: Vec::new() },
+            plan: Plan {
+                keys: Vec::new(),
+                grouped: !keys.is_empty(),
+                accumulations: Vec::new(),
+                reductions: None,
+                texts: Vec::new(),
+            },
         };
         let key_columns: Vec<OutputColumn> = keys
             .iter()
             .map(|key| output_column("a group key", key, &mut planner.resolver, &mut planner.plan.keys))
             .collect::<Result<_, _>>()?;
         let states = aggregates.iter().map(|aggregate| planner.state(aggregate)).collect::<Result<_, _>>()?;
-        let Planner { plan, resolver } = planner;
+        let Planner { mut plan, resolver } = planner;
         let bitmaps: Vec<BitmapCall> = resolver.bitmaps;
+        plan.reductions = aggregate::reductions(&plan.accumulations, plan.grouped, self.capabilities);
         let (reads, proof) = requirements(&plan, &key_columns);
         let note = listed(aggregates.iter().map(|aggregate| &aggregate.name));
         let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, proof };
@@ -113,9 +120,12 @@ impl Computed {
 fn requirements(plan: &Plan, keys: &[OutputColumn]) -> (Reads, Proof) {
     let (mut reads, mut proof) = (Reads::default(), Proof::default());
     plan.keys.iter().for_each(|key| key.gather(&mut reads, &mut proof));
-    for accumulation in &plan.accumulations {
-        accumulation.read(&mut reads);
-        accumulation.prove(plan.grouped, &mut proof);
+    match &plan.reductions {
+        Some(reductions) => reads.handles.extend(reductions.iter().flat_map(Reduction::columns)),
+        None => plan.accumulations.iter().for_each(|accumulation| {
+            accumulation.read(&mut reads);
+            accumulation.prove(plan.grouped, &mut proof);
+        }),
     }
     let key_columns = keys.iter().filter_map(|key| match key.source {
         OutputSource::Column(column) => Some(column),

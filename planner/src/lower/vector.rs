@@ -2,9 +2,9 @@
 //!
 //! A conjunct is taken whole or stays byte code: where single rows are looked at anyway, a comparison more is cheaper there. What joins the bitmaps (`AND`,
 //! `OR`, `NOT`, tests for NULL, boolean columns) is byte code all the same, 64 rows an instruction, so that three-valued logic is written once, in
-//! [`truth`](super::truth). Decimals need no proof here: a helper reads all 128 bits.
+//! [`truth`](super::truth); but where all that is left are bitmaps joined by `AND`, or by `OR`, a helper joins those too, and there is no loop. Decimals need no proof here: a helper reads all 128 bits.
 
-use nearside_programs::abi::helper::{COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS};
+use nearside_programs::abi::helper::{BITMAP_COMBINE, COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS};
 
 use super::node::{Known, Number, NumberKind, Truth};
 use super::resolve::{BitmapCall, compare_op};
@@ -24,6 +24,39 @@ pub(super) fn whole_columns(
     let truth = columns.truth(truth)?;
     let gained = columns.calls.len() > bitmaps.len();
     gained.then_some((truth, columns.calls))
+}
+
+/// Scratch bitmaps joined by one operation.
+pub(super) struct Joined {
+    /// The number of the operation in `bitmap_combine`.
+    pub(super) op: i32,
+    /// One at least.
+    pub(super) scratch: Vec<u32>,
+}
+
+/// `op` of `bitmap_combine`.
+pub(super) const AND: i32 = 0;
+const OR: i32 = 1;
+
+/// The conjunct as bitmaps joined, if it is nothing else and the device joins bitmaps. A bitmap has zeros where it is unknown, and so has what joins them.
+pub(super) fn joined_bitmaps(truth: &Truth, capabilities: &Capabilities) -> Option<Joined> {
+    capabilities.helpers.contains(&BITMAP_COMBINE).then_some(())?;
+    let op = if matches!(truth, Truth::Or(..)) { OR } else { AND };
+    let mut scratch = Vec::new();
+    gather(truth, op, &mut scratch).then_some(Joined { op, scratch })
+}
+
+/// Gathers the bitmaps that `op` joins; `false` if there is anything else.
+fn gather(truth: &Truth, op: i32, scratch: &mut Vec<u32>) -> bool {
+    match truth {
+        Truth::Bitmap { scratch: bitmap, .. } => {
+            scratch.push(*bitmap);
+            true
+        }
+        Truth::And(left, right) if op == AND => gather(left, op, scratch) && gather(right, op, scratch),
+        Truth::Or(left, right) if op == OR => gather(left, op, scratch) && gather(right, op, scratch),
+        _ => false,
+    }
 }
 
 struct WholeColumns<'a> {

@@ -233,7 +233,7 @@ fn place(address: u32) -> (usize, usize) {
     (region, (address - START[region]) as usize)
 }
 
-fn bit(bitmap: &[u8], row: usize) -> bool {
+pub(super) fn bit(bitmap: &[u8], row: usize) -> bool {
     bitmap[row / 8] >> (row % 8) & 1 == 1
 }
 
@@ -283,12 +283,12 @@ pub(crate) fn scalar(value_type: ValueType, bytes: &[u8]) -> Scalar {
 /// What the helpers see of a batch.
 pub(crate) struct View<'a> {
     rows: &'a [Vec<Scalar>],
-    manifest: &'a Manifest,
+    pub(super) manifest: &'a Manifest,
     parameters: Parameters,
     outputs: Vec<[u32; 2]>,
     selection: u32,
     group_ids: u32,
-    first_row: usize,
+    pub(super) first_row: usize,
 }
 
 /// The vector helpers, a row at a time.
@@ -299,6 +299,9 @@ pub(crate) struct Helpers<'a, 'g> {
 
 impl nearside_engine::Helpers for Helpers<'_, '_> {
     fn call(&mut self, number: u32, arguments: [u64; 5], memory: &mut Memory<'_>, _: &mut Fuel) -> Result<u64, HelperFault> {
+        if let Some(result) = self.reduce(number, arguments, memory) {
+            return result;
+        }
         let [a, b, c, d, e] = arguments.map(|argument| argument as usize);
         let view = &self.view;
         match number {
@@ -367,13 +370,20 @@ impl Helpers<'_, '_> {
         for row in self.view.first_row..end {
             let Some(text) = self.view.text(row, column) else { continue };
             if self.view.is_selected(memory, row)? {
-                let at = u64::from(self.view.group_ids) + 4 * row as u64;
-                let group =
-                    if self.groups.is_grouped() { memory.read(at, 4)?.try_into().map(u32::from_le_bytes).unwrap() } else { 0 };
-                self.groups.update_text(state, group as usize, text, min);
+                let group = self.group(memory, row)?;
+                self.groups.update_text(state, group, text, min);
             }
         }
         Ok(())
+    }
+
+    /// The group of a row that has one.
+    pub(super) fn group(&self, memory: &Memory<'_>, row: usize) -> Result<usize, HelperFault> {
+        if !self.groups.is_grouped() {
+            return Ok(0);
+        }
+        let id = memory.read(u64::from(self.view.group_ids) + 4 * row as u64, 4)?;
+        Ok(id.try_into().map(u32::from_le_bytes).unwrap() as usize)
     }
 }
 
@@ -386,7 +396,7 @@ impl View<'_> {
         }
     }
 
-    fn value(&self, row: usize, column: usize) -> Option<&Scalar> {
+    pub(super) fn value(&self, row: usize, column: usize) -> Option<&Scalar> {
         Some(&self.rows[row][column]).filter(|value| !matches!(value, Scalar::Null(_)))
     }
 

@@ -3,6 +3,7 @@
 mod groups;
 mod layout;
 mod ranges;
+mod reduce;
 
 use nearside_engine::{Backend, Code, Fuel, Module};
 use nearside_planner::Compiled;

@@ -117,6 +117,19 @@ helpers! {
         "u64 column_min(column, bitmap, least): *least = the least of *least and column[i] for each row i of the bitmap, NULLs left out; integers, extended: 8 bytes; decimals: 16 bytes; floats: 8 bytes, their total-order keys; returns how many were looked at";
     COLUMN_MAX = 65560, "column_max", 3, Vector, COLUMNAR,
         "u64 column_max(column, bitmap, greatest): as column_min, for the greatest value";
+    COLUMN_GATHER = 65561, "column_gather", 3, Vector, COLUMNAR,
+        "u64 column_gather(column, bitmap, values): values[k] = column[i] for the k-th row i of the bitmap, in the column's width, NULLs as whatever stands there; returns how many";
+
+    GROUP_COUNT = 65568, "group_count", 5, Vector, COLUMNAR,
+        "u64 group_count(column, column2, bitmap, end, counts): counts[group of i] += 1 for each row i of the bitmap in [first_row, end) where neither column is NULL (-1: no column); 8 bytes each; end: at most what group_ids returned; a program without keys has one group; returns 0";
+    GROUP_SUM = 65569, "group_sum", 4, Vector, COLUMNAR,
+        "u64 group_sum(column, bitmap, end, sums): sums[group of i] += column[i] for such rows, NULLs left out; integers: 8 bytes, wrapping; decimals: 16 bytes, wrapping; returns 0";
+    GROUP_SUM_PRODUCTS = 65570, "group_sum_products", 5, Vector, COLUMNAR,
+        "u64 group_sum_products(column, column2, bitmap, end, sums): as group_sum, of column[i] * column2[i]; two columns of one 64-bit integer type, products wrapping, or two of decimals; returns 1, sums then being anything, if a product does not fit 128 bits, else 0";
+    GROUP_MIN = 65571, "group_min", 4, Vector, COLUMNAR,
+        "u64 group_min(column, bitmap, end, ends): ends[group of i] = the least of it and column[i] for such rows, NULLs left out; 8 bytes, of floats their total-order keys; decimals: 16 bytes; returns 0";
+    GROUP_MAX = 65572, "group_max", 4, Vector, COLUMNAR,
+        "u64 group_max(column, bitmap, end, ends): as group_min, for the greatest value";
 
     I128_ADD = 65600, "i128_add", 3, Intrinsic, COMPUTED,
         "u64 i128_add(dst, a, b): *dst = *a + *b, wrapping; 16 bytes each, little-endian, any alignment; returns 1 if it wrapped";

@@ -15,8 +15,9 @@ mod write;
 
 pub use error::ObjectError;
 
+use crate::abi::helper::Helper;
 use crate::builder::Assembled;
-use crate::isa::Slot;
+use crate::isa::{CallTarget, Instruction, Slot, decode};
 use crate::manifest::Manifest;
 use crate::maps::{MapKind, MapSpec, RDONLY_PROG};
 
@@ -89,6 +90,20 @@ impl Object {
         let Assembled { code, functions, notes } = assembled;
         manifest.notes.extend(notes);
         Self { code, functions, maps: Vec::new(), manifest: Some(manifest), license: String::new() }
+    }
+
+    /// The helpers that a function calls, each once, in the order in which they first stand in it; numbers that no helper has are left out.
+    pub fn helpers_of(&self, function: &Function) -> Vec<&'static Helper> {
+        let (start, end) = (function.start as usize, function.start as usize + function.len as usize);
+        let mut helpers: Vec<&'static Helper> = Vec::new();
+        let mut next = start;
+        while next < end.min(self.code.len()) {
+            let instruction = decode(&self.code, next);
+            next += instruction.as_ref().map_or(1, Instruction::slot_count);
+            let Ok(Instruction::Call(CallTarget::Helper(number))) = instruction else { continue };
+            helpers.extend(Helper::by_number(number).filter(|helper| !helpers.contains(helper)));
+        }
+        helpers
     }
 
     /// The function of that name.

@@ -5,6 +5,13 @@ use nearside_programs::abi::columnar::BITMAP_LEN;
 
 /// Writes `bits`, whatever their offset, and zeroes the rest of the bitmap.
 pub(super) fn write(bits: &BooleanBuffer, out: &mut [u8]) {
+    if bits.offset().is_multiple_of(8) {
+        let len = bits.len().div_ceil(8);
+        let (whole, rest) = out.split_at_mut(len);
+        whole.copy_from_slice(&bits.values()[bits.offset() / 8..][..len]);
+        cut(bits.len(), whole);
+        return rest.fill(0);
+    }
     let words = bits.bit_chunks();
     let mut slots = out.chunks_exact_mut(8);
     for (word, slot) in words.iter_padded().zip(&mut slots) {
@@ -17,9 +24,17 @@ pub(super) fn write(bits: &BooleanBuffer, out: &mut [u8]) {
 
 /// Writes ones for rows `[first, count)` and zeroes the rest.
 pub(super) fn write_ones(first: usize, count: usize, out: &mut [u8]) {
-    for (index, slot) in out.chunks_exact_mut(8).enumerate() {
-        let word = below(count, index) & !below(first, index);
-        slot.copy_from_slice(&word.to_le_bytes());
+    let (ones, rest) = out.split_at_mut(count.div_ceil(8));
+    ones.fill(0xff);
+    rest.fill(0);
+    cut(count, ones);
+    clear_below(first, out);
+}
+
+/// Zeroes the bits at and beyond `count` of the byte that has the last bit before it.
+fn cut(count: usize, bytes: &mut [u8]) {
+    if let (Some(last), used @ 1..) = (bytes.last_mut(), count % 8) {
+        *last &= (1 << used) - 1;
     }
 }
 

@@ -16,6 +16,7 @@ mod pool;
 mod program;
 mod proof;
 mod runner;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -37,7 +38,7 @@ pub struct Counters {
     pub helper_calls: u64,
     /// Fuel used.
     pub fuel: u64,
-    /// Time in byte code, without vector helpers.
+    /// Time in byte code, without vector helpers; this and the two below are estimated from some of the calls, where there are many.
     pub bytecode_ns: u64,
     /// Time in vector helpers.
     pub helper_ns: u64,

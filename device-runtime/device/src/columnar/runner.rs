@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Decimal128Type;
 use nearside_engine::{Fuel, Module};
-use nearside_programs::abi::columnar::FAULT_ARITHMETIC;
+use nearside_programs::abi::columnar::{BITMAP_LEN, FAULT_ARITHMETIC};
 use nearside_programs::manifest::RangeStep;
 use nearside_programs::{Parameters, ValueType};
 
@@ -20,6 +19,7 @@ use super::load;
 use super::pool::PooledCage;
 use super::program::{Entry, Program};
 use super::proof::{self, Interval};
+use super::stopwatch::Stopwatch;
 use crate::{DeviceError, Options};
 
 /// What a program says by [`FAULT_ARITHMETIC`].
@@ -49,6 +49,12 @@ pub(super) struct Runner {
     pub(super) blocks: Option<BTreeMap<u32, (u64, u64)>>,
     /// Bytes of each column's values array that may not be zero.
     filled: Vec<usize>,
+    /// By column: its validity bitmap is known to be ones for so many rows, and zeros beyond.
+    valid: Vec<Option<usize>>,
+    /// Batches loaded so far.
+    loaded: u64,
+    /// Of the batch that is loaded.
+    stopwatch: Stopwatch,
 }
 
 /// Which version of an entry point a batch runs.
@@ -83,18 +89,21 @@ impl Runner {
     ) -> Result<Self, DeviceError> {
         let mut cage = PooledCage::take(&program, &layout.regions)?;
         layout.write_constants(&parameters, cage.region_mut(INPUT));
-        let filled = vec![0; layout.columns.len()];
+        let (filled, valid) = (vec![0; layout.columns.len()], vec![None; layout.columns.len()]);
         let blocks = options.count_instructions.then(BTreeMap::new);
         let (fuel, counters) = (options.fuel, Counters::default());
-        Ok(Self { program, layout, parameters, counters, module, cage, fuel, blocks, filled })
+        let (loaded, stopwatch) = (0, Stopwatch::of_call(0));
+        Ok(Self { program, layout, parameters, counters, module, cage, fuel, blocks, filled, valid, loaded, stopwatch })
     }
 
     /// Copies what an entry point wants to see of a batch, and decides which version it runs.
     pub(super) fn load(&mut self, entry: &Entry, batch: &Batch) -> Result<Version, DeviceError> {
-        let begin = Instant::now();
+        self.stopwatch = Stopwatch::of_call(self.loaded);
+        self.loaded += 1;
+        let begin = self.stopwatch.begin();
         self.load_validity(entry, batch)?;
         let version = self.load_values(entry, batch)?;
-        self.counters.assemble_ns += begin.elapsed().as_nanos() as u64;
+        self.counters.assemble_ns += self.stopwatch.end(begin);
         Ok(version)
     }
 
@@ -102,6 +111,15 @@ impl Runner {
     pub(super) fn selection_mut(&mut self) -> &mut [u8] {
         let place = self.layout.selection;
         place.of_mut(self.cage.region_mut(INPUT))
+    }
+
+    /// Takes the rows that the last conjunct's result does not have away from the selection; whether any are left.
+    pub(super) fn narrow_selection(&mut self) -> bool {
+        let mut result = [0; BITMAP_LEN as usize];
+        result.copy_from_slice(self.layout.result.of(self.cage.region(WORK)));
+        let selection = self.selection_mut();
+        selection.iter_mut().zip(&result).for_each(|(selected, passed)| *selected &= passed);
+        selection.iter().any(|byte| *byte != 0)
     }
 
     /// Region [`WORK`].
@@ -136,7 +154,7 @@ impl Runner {
         arguments: &Arguments,
     ) -> Result<Returned, DeviceError> {
         let budget = self.fuel.unwrap_or_else(|| self.budget(batch));
-        let Self { program, layout, counters, module, cage, blocks, .. } = self;
+        let Self { program, layout, counters, module, cage, blocks, stopwatch, .. } = self;
         let module =
             module.as_ref().ok_or_else(|| DeviceError::Internal { reason: "a program without code was called".into() })?;
         let Arguments { version, first, capacity } = *arguments;
@@ -160,10 +178,11 @@ impl Runner {
             first,
             capacity,
             mapped: None,
+            stopwatch: *stopwatch,
             error: None,
         };
         let mut fuel = Fuel(budget);
-        let begin = Instant::now();
+        let begin = stopwatch.begin();
         let registers = [context_address, 0, 0, 0, 0];
         let result = match blocks {
             None => module.run(cage, version.start, registers, &mut fuel, &mut helpers),
@@ -177,7 +196,7 @@ impl Runner {
                 counted.result
             }
         };
-        let ns = begin.elapsed().as_nanos() as u64;
+        let ns = stopwatch.end(begin);
         let (mapped, error) = (helpers.mapped, helpers.error);
         counters.bytecode_ns += ns.saturating_sub(counters.helper_ns - helper_ns);
         counters.fuel += budget - fuel.0;
@@ -197,7 +216,7 @@ impl Runner {
     }
 
     fn load_validity(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
-        let Self { layout, cage, .. } = self;
+        let Self { layout, cage, valid, .. } = self;
         let input = cage.region_mut(INPUT);
         for index in 0..layout.columns.len() {
             let column = index as u32;
@@ -205,9 +224,17 @@ impl Runner {
         }
         for &column in &entry.named {
             let bitmap = layout.columns[column as usize].validity.of_mut(input);
+            let known = &mut valid[column as usize];
             match batch.array(column)?.logical_nulls() {
-                Some(nulls) => bitmap::write(nulls.inner(), bitmap),
-                None => bitmap::write_ones(0, batch.rows, bitmap),
+                Some(nulls) => {
+                    bitmap::write(nulls.inner(), bitmap);
+                    *known = None;
+                }
+                None if *known == Some(batch.rows) => {}
+                None => {
+                    bitmap::write_ones(0, batch.rows, bitmap);
+                    *known = Some(batch.rows);
+                }
             }
         }
         Ok(())

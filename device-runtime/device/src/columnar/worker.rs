@@ -9,6 +9,7 @@ use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use nearside_engine::Backend;
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use nearside_programs::manifest::{Manifest, Output, OutputColumn, OutputSource, StateSource};
 use nearside_programs::{Parameters, ValueType};
 
@@ -80,9 +81,14 @@ impl Worker {
         let entry = program.selects.get(conjunct);
         let entry = entry.ok_or_else(|| DeviceError::Internal { reason: format!("there is no conjunct {conjunct}") })?;
         batch::check(&program.manifest().columns, columns, rows)?;
+        if (1..=BATCH_ROWS_MAX as usize).contains(&rows) {
+            self.write_selection(None, rows);
+            self.call_whole(entry, &Batch::new(columns, 0, rows))?;
+            return Ok(bitmap::read(self.runner.layout.result.of(self.runner.work()), rows));
+        }
         let mut result = BooleanBufferBuilder::new(rows);
         for (start, rows) in slices(rows) {
-            bitmap::write_ones(0, rows, self.runner.selection_mut());
+            self.write_selection(None, rows);
             self.call_whole(entry, &Batch::new(columns, start, rows))?;
             result.append_packed_range(0..rows, self.runner.layout.result.of(self.runner.work()));
         }
@@ -129,7 +135,7 @@ impl Worker {
     }
 
     /// Runs an entry point that must consume the whole batch; the selection is in the cage.
-    fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
+    pub(super) fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
         let arguments = Arguments { version, first: 0, capacity: 1 };
         let returned = self.runner.call(entry, batch, &mut self.state, &arguments)?;

@@ -6,6 +6,12 @@ use nearside_programs::abi::columnar::BITMAP_LEN;
 use super::super::vector::{self, Word};
 use super::BatchHelpers;
 
+/// Words of a bitmap.
+const WORDS: usize = BITMAP_LEN as usize / 8;
+
+/// A whole bitmap.
+pub(super) type Bitmap = [Word; WORDS];
+
 /// See [`nearside_programs::abi::helper::BITMAP_COMBINE`].
 pub(super) fn bitmap_combine(
     call: &mut BatchHelpers<'_>,
@@ -14,19 +20,24 @@ pub(super) fn bitmap_combine(
     fuel: &mut Fuel,
 ) -> Result<u64, HelperFault> {
     let [op, left, right, bitmap, _] = arguments;
-    let combine: fn(u64, u64) -> u64 = match op {
-        0 => |left, right| left & right,
-        1 => |left, right| left | right,
-        2 => |left, right| left & !right,
-        value => return Err(HelperFault::Argument { index: 1, value }),
-    };
     call.charge_words(3, fuel)?;
     let mut words = read(call, left, memory)?;
     let others = words_of(memory.read(right, BITMAP_LEN as usize)?);
-    for (word, other) in words.iter_mut().zip(others) {
-        *word = combine(u64::from_le_bytes(*word), u64::from_le_bytes(*other)).to_le_bytes();
+    match op {
+        0 => combine(&mut words, others, |left, right| left & right),
+        1 => combine(&mut words, others, |left, right| left | right),
+        2 => combine(&mut words, others, |left, right| left & !right),
+        value => return Err(HelperFault::Argument { index: 1, value }),
     }
     write(call, words, bitmap, memory)
+}
+
+/// One loop for each operation, without a call inside.
+#[inline(always)]
+fn combine(words: &mut Bitmap, others: &[Word], op: impl Fn(u64, u64) -> u64) {
+    for (word, other) in words.iter_mut().zip(others) {
+        *word = op(u64::from_le_bytes(*word), u64::from_le_bytes(*other)).to_le_bytes();
+    }
 }
 
 /// See [`nearside_programs::abi::helper::BITMAP_NEGATE`].
@@ -38,7 +49,7 @@ pub(super) fn bitmap_negate(
 ) -> Result<u64, HelperFault> {
     call.charge_words(2, fuel)?;
     let mut words = read(call, arguments[0], memory)?;
-    vector::negate(&mut words, call.batch.rows);
+    vector::negate(&mut words[..call.words()], call.batch.rows);
     write(call, words, arguments[1], memory)
 }
 
@@ -53,26 +64,25 @@ pub(super) fn bitmap_count(
     Ok(vector::count(&read(call, arguments[0], memory)?))
 }
 
-/// The words of the batch's rows, zero beyond them, of the bitmap at an address.
-pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -> Result<Vec<Word>, HelperFault> {
-    let mut words = words_of(memory.read(address, BITMAP_LEN as usize)?)[..call.words()].to_vec();
+/// The bitmap at an address, zero beyond the batch's rows.
+pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
+    let mut words = [[0; 8]; WORDS];
+    words.copy_from_slice(words_of(memory.read(address, BITMAP_LEN as usize)?));
     cut(&mut words, call.batch.rows);
     Ok(words)
 }
 
-/// Clears what the last of the words has beyond the rows.
+/// Clears what a bitmap has beyond the rows.
 pub(super) fn cut(words: &mut [Word], rows: usize) {
-    if let (Some(word), used @ 1..) = (words.last_mut(), rows % 64) {
+    if let (Some(word), used @ 1..) = (words.get_mut(rows / 64), rows % 64) {
         *word = (u64::from_le_bytes(*word) & ((1 << used) - 1)).to_le_bytes();
     }
+    words.iter_mut().skip(rows.div_ceil(64)).for_each(|word| *word = [0; 8]);
 }
 
-fn write(call: &BatchHelpers<'_>, mut words: Vec<Word>, address: u64, memory: &mut Memory<'_>) -> Result<u64, HelperFault> {
+fn write(call: &BatchHelpers<'_>, mut words: Bitmap, address: u64, memory: &mut Memory<'_>) -> Result<u64, HelperFault> {
     cut(&mut words, call.batch.rows);
-    let (out, _) = memory.write(address, BITMAP_LEN as usize)?.as_chunks_mut();
-    let (out, beyond) = out.split_at_mut(words.len());
-    out.copy_from_slice(&words);
-    beyond.fill([0; 8]);
+    memory.write(address, BITMAP_LEN as usize)?.copy_from_slice(words.as_flattened());
     Ok(0)
 }
 

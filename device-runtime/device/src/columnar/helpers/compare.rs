@@ -1,6 +1,7 @@
 //! Comparisons of columns of fixed width: a bitmap of the rows for which they are true.
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 use nearside_programs::abi::columnar::BITMAP_LEN;
@@ -100,15 +101,15 @@ fn write<const COLUMNS: usize>(
     compare(words).ok_or(HelperFault::Missing)?;
     super::combine::cut(words, call.batch.rows);
     for array in arrays {
-        keep_valid(array, words);
+        keep_valid(array.nulls(), words);
     }
     beyond.fill([0; 8]);
     Ok(0)
 }
 
 /// Clears the rows that are NULL.
-pub(super) fn keep_valid(array: &ArrayRef, words: &mut [Word]) {
-    let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) else { return };
+pub(super) fn keep_valid(nulls: Option<&NullBuffer>, words: &mut [Word]) {
+    let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else { return };
     for (word, valid) in words.iter_mut().zip(nulls.inner().bit_chunks().iter_padded()) {
         *word = (u64::from_le_bytes(*word) & valid).to_le_bytes();
     }
@@ -153,7 +154,7 @@ fn parameter(call: &BatchHelpers<'_>, arguments: &[u64; 5], index: u8, value_typ
     })
 }
 
-fn is_comparable(left: ValueType, right: ValueType) -> bool {
+pub(super) fn is_comparable(left: ValueType, right: ValueType) -> bool {
     match (left, right) {
         (ValueType::Decimal128 { scale: left, .. }, ValueType::Decimal128 { scale: right, .. }) => left == right,
         _ => left == right,

@@ -7,10 +7,9 @@ mod combine;
 mod compare;
 mod extreme;
 mod group_ids;
+mod grouped;
 mod reduce;
 mod text;
-
-use std::time::Instant;
 
 use arrow::array::ArrayRef;
 use nearside_engine::{Fuel, HelperFault, Helpers, Memory};
@@ -29,6 +28,7 @@ use super::groups::GroupTable;
 use super::layout::Layout;
 use super::load;
 use super::program::Entry;
+use super::stopwatch::Stopwatch;
 use super::text::TextColumn;
 use crate::DeviceError;
 
@@ -37,6 +37,9 @@ const FUEL_PER_ROW: u64 = 4;
 
 /// Bytes of text that cost one unit.
 const TEXT_BYTES_PER_FUEL: u64 = 8;
+
+/// What stands for no column where a helper would leave out its NULLs.
+const NO_COLUMN: u64 = u64::MAX;
 
 type Helper = fn(&mut BatchHelpers<'_>, [u64; 5], &mut Memory<'_>, &mut Fuel) -> Result<u64, HelperFault>;
 
@@ -57,6 +60,12 @@ const TABLE: &[(u32, Helper)] = &[
     (helper::COLUMN_SUM, reduce::column_sum),
     (helper::COLUMN_MIN, reduce::column_min),
     (helper::COLUMN_MAX, reduce::column_max),
+    (helper::COLUMN_GATHER, reduce::column_gather),
+    (helper::GROUP_COUNT, grouped::group_count),
+    (helper::GROUP_SUM, grouped::group_sum),
+    (helper::GROUP_SUM_PRODUCTS, grouped::group_sum_products),
+    (helper::GROUP_MIN, grouped::group_min),
+    (helper::GROUP_MAX, grouped::group_max),
 ];
 
 /// Numbers of the vector helpers this device has, ascending.
@@ -87,17 +96,18 @@ pub(super) struct BatchHelpers<'a> {
     pub(super) capacity: usize,
     /// What `group_ids` returned, if it was called.
     pub(super) mapped: Option<usize>,
+    pub(super) stopwatch: Stopwatch,
     /// Why a helper failed, where that says more than its fault.
     pub(super) error: Option<DeviceError>,
 }
 
 impl Helpers for BatchHelpers<'_> {
     fn call(&mut self, number: u32, arguments: [u64; 5], memory: &mut Memory<'_>, fuel: &mut Fuel) -> Result<u64, HelperFault> {
-        let begin = Instant::now();
         let (_, helper) = TABLE.iter().find(|(known, _)| *known == number).ok_or(HelperFault::Missing)?;
+        let begin = self.stopwatch.begin();
         let result = helper(self, arguments, memory, fuel);
         self.counters.helper_calls += 1;
-        self.counters.helper_ns += begin.elapsed().as_nanos() as u64;
+        self.counters.helper_ns += self.stopwatch.end(begin);
         result
     }
 }
@@ -130,10 +140,13 @@ impl<'a> BatchHelpers<'a> {
 
     /// The values of such a column, its dictionary resolved. To be charged for before.
     fn array(&mut self, column: u32) -> Result<ArrayRef, HelperFault> {
-        self.batch.array(column).and_then(load::plain).map_err(|error| {
-            self.error = Some(error);
-            HelperFault::Missing
-        })
+        self.batch.array(column).and_then(load::plain).map_err(|error| self.internal(error))
+    }
+
+    /// Keeps an error for whoever called the program.
+    fn internal(&mut self, error: DeviceError) -> HelperFault {
+        self.error = Some(error);
+        HelperFault::Missing
     }
 
     /// Keeps the reason for the trap that the fault becomes.

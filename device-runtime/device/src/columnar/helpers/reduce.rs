@@ -1,5 +1,6 @@
 //! Sums, least and greatest values of a column's rows in a bitmap.
 
+use arrow::array::Array;
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 
@@ -46,6 +47,23 @@ pub(super) fn column_max(
     })
 }
 
+/// See [`nearside_programs::abi::helper::COLUMN_GATHER`].
+pub(super) fn column_gather(
+    call: &mut BatchHelpers<'_>,
+    arguments: [u64; 5],
+    memory: &mut Memory<'_>,
+    fuel: &mut Fuel,
+) -> Result<u64, HelperFault> {
+    let (column, value_type) = call.column(&arguments, 1)?;
+    call.charge(2, 0, fuel)?;
+    let selected = combine::read(call, arguments[1], memory)?;
+    let array = call.array(column)?;
+    let width = u64::from(value_type.byte_width().ok_or(HelperFault::Argument { index: 1, value: arguments[0] })?);
+    let target = memory.write(arguments[2], (vector::count(&selected) * width) as usize)?;
+    let gathered = vector::gather(value_type, load::native(&array, value_type), &selected, target);
+    gathered.map(|rows| rows as u64).ok_or(HelperFault::Missing)
+}
+
 /// Replaces the number at the address in argument 3 by what `step` makes of it and of the column's values in the bitmap; returns how many values those were.
 fn reduce(
     call: &mut BatchHelpers<'_>,
@@ -61,7 +79,7 @@ fn reduce(
     call.charge(1, 0, fuel)?;
     let mut selected = combine::read(call, arguments[1], memory)?;
     let array = call.array(column)?;
-    keep_valid(&array, &mut selected);
+    keep_valid(array.nulls(), &mut selected);
     let width = if matches!(value_type, ValueType::Decimal128 { .. }) { 16 } else { 8 };
     let target = memory.write(arguments[2], width)?;
     let so_far = number(value_type, target);
@@ -73,7 +91,7 @@ fn reduce(
 }
 
 /// What an accumulator of 8 or 16 bytes holds.
-fn number(value_type: ValueType, bytes: &[u8]) -> i128 {
+pub(super) fn number(value_type: ValueType, bytes: &[u8]) -> i128 {
     let mut wide = [0; 16];
     wide[..bytes.len()].copy_from_slice(bytes);
     let unsigned = i128::from_le_bytes(wide);

@@ -26,9 +26,12 @@ const T: i64 = 2;
 const D: i64 = 3;
 const X: i64 = 4;
 const S: i64 = 5;
-const TYPES: [ValueType; 6] = [ValueType::Int32, ValueType::Int32, ValueType::Bool, DECIMAL, ValueType::Float64, ValueType::Utf8];
+/// Decimals whose products fit.
+const SMALL: i64 = 6;
+const TYPES: [ValueType; 7] =
+    [ValueType::Int32, ValueType::Int32, ValueType::Bool, DECIMAL, ValueType::Float64, ValueType::Utf8, DECIMAL];
 
-const NAMES: [&str; 6] = ["a", "b", "t", "d", "x", "s"];
+const NAMES: [&str; 7] = ["a", "b", "t", "d", "x", "s", "small"];
 
 const ROWS: usize = 150;
 
@@ -50,6 +53,10 @@ fn d(row: usize) -> Option<i128> {
     (row % 4 != 2).then_some(if row % 31 == 5 { -(1 << 70) } else { row as i128 * 10 - 300 })
 }
 
+fn small(row: usize) -> Option<i128> {
+    (row % 8 != 6).then_some(row as i128 - 70)
+}
+
 fn x(row: usize) -> Option<f64> {
     (row % 6 != 5).then_some([-0.0, 0.0, 1.5, f64::NAN, -f64::INFINITY][row % 5])
 }
@@ -63,13 +70,15 @@ fn table(with_dictionaries: bool) -> RecordBatch {
         let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Int32));
         if with_dictionaries { cast(&values, &dictionary).unwrap() } else { Arc::new(values) }
     };
-    let arrays: [ArrayRef; 6] = [
+    let small = shifted().map(small).collect::<Decimal128Array>().with_precision_and_scale(15, 2).unwrap();
+    let arrays: [ArrayRef; 7] = [
         integers(shifted().map(|row| if row < ROWS { a(row) } else { Some(1) }).collect()),
         integers(shifted().map(|row| if row < ROWS { b(row) } else { Some(1) }).collect()),
         Arc::new(shifted().map(|row| t(row % ROWS)).collect::<BooleanArray>()),
         Arc::new(decimals),
         Arc::new(shifted().map(|row| x(row % ROWS)).collect::<Float64Array>()),
         Arc::new(StringArray::from(vec!["s"; ROWS + 5])),
+        Arc::new(small),
     ];
     let fields: Vec<_> =
         NAMES.into_iter().zip(&arrays).map(|(name, array)| Field::new(name, array.data_type().clone(), true)).collect();
@@ -85,9 +94,11 @@ enum Argument {
     Result,
     Scratch(i32),
     Accumulator(i16),
+    /// What `r7` holds: the end of the rows.
+    End,
 }
 
-use Argument::{Accumulator as Sum, Result as Out, Scratch, Selection, Value};
+use Argument::{Accumulator as Sum, End, Result as Out, Scratch, Selection, Value};
 
 // Slots of the parameters.
 const FIVE: i64 = 0;
@@ -112,6 +123,7 @@ fn call(code: &mut Builder, number: u32, arguments: &[Argument]) {
     for (register, argument) in [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5].into_iter().zip(arguments) {
         match *argument {
             Value(value) => code.constant(register, value),
+            End => code.mov(register, Reg::R7),
             Selection => code.load(Size::W, register, Reg::R6, SELECTION),
             Out => code.load(Size::W, register, Reg::R6, RESULT),
             Scratch(index) => code.load(Size::W, register, Reg::R6, SCRATCH).add(register, index * BITMAP_LEN as i32),
@@ -126,7 +138,7 @@ fn loaded(selects: bool, output: Output, calls: impl FnOnce(&mut Builder)) -> Lo
     builder.function("run").mov(Reg::R6, Reg::R1);
     calls(&mut builder);
     builder.load(Size::W, Reg::R0, Reg::R6, ROW_COUNT).exit();
-    let entry = EntryPoint { general: "run".into(), narrow: None, loads: vec![], handles: (0..6).collect(), scratch_bitmaps: 2 };
+    let entry = EntryPoint { general: "run".into(), narrow: None, loads: vec![], handles: (0..7).collect(), scratch_bitmaps: 2 };
     let column = |(name, value_type): (&str, ValueType)| ColumnSpec { name: name.into(), value_type, nullable: true };
     let manifest = Manifest {
         target: Target::Columnar,
@@ -155,7 +167,7 @@ fn check(calls: &[(u32, &[Argument])], expected: impl Fn(usize) -> bool) {
     for table in [table(false), table(true)] {
         for options in engines() {
             let mut worker = loaded.worker(&table.schema(), &options, 8).unwrap();
-            let selected = worker.select(0, &only(&table, &[0, 1, 2, 3, 4, 5]), ROWS).unwrap();
+            let selected = worker.select(0, &only(&table, &[0, 1, 2, 3, 4, 5, 6]), ROWS).unwrap();
             let expected: Vec<usize> = (0..ROWS).filter(|row| expected(*row)).collect();
             assert_eq!(selected.set_indices().collect::<Vec<_>>(), expected, "{options:?}");
         }
@@ -273,6 +285,118 @@ fn reductions() {
     }
 }
 
+/// The accumulators of [`grouped`], and what leaves of them: counts of rows, of `a`, and of `a` and `d`; sums of `a` and `d`; the products of `d` with itself; the
+/// least `a`, and the greatest `d`.
+fn group_states() -> (Vec<Accumulator>, Vec<State>) {
+    let (narrow, wide) = (|initial| Accumulator { width: 8, initial }, |initial| Accumulator { width: 16, initial });
+    let accumulators =
+        vec![narrow(0), narrow(0), narrow(0), narrow(0), wide(0), wide(0), narrow(i64::MAX.into()), wide(i128::MIN)];
+    let state = |(index, accumulator): (u32, &Accumulator)| State {
+        name: index.to_string(),
+        value_type: if accumulator.width == 16 { ValueType::Decimal128 { precision: 38, scale: 2 } } else { ValueType::Int64 },
+        source: StateSource::Accumulator(index),
+        seen: None,
+    };
+    let states = (0..).zip(&accumulators).map(state).collect();
+    (accumulators, states)
+}
+
+/// Everything by group of `t`, or without groups.
+fn grouped(by_t: bool) -> Loaded {
+    let key = OutputColumn { name: "t".into(), source: OutputSource::Column(2), value_type: ValueType::Bool, nullable: true };
+    let keys = by_t.then_some(key).into_iter().collect();
+    let (accumulators, states) = group_states();
+    loaded(false, Output::Aggregate { keys, accumulators, states }, |code| {
+        code.load(Size::W, Reg::R7, Reg::R6, ROW_COUNT);
+        if by_t {
+            code.call_helper(helper::GROUP_IDS).mov(Reg::R7, Reg::R0);
+        }
+        // Nothing that a program writes over the ids moves a row to another group.
+        code.load(Size::W, Reg::R1, Reg::R6, columnar::GROUP_IDS).mov(Reg::R2, 77).store(Size::W, Reg::R1, 0, Reg::R2);
+        call(code, helper::GROUP_COUNT, &[Value(-1), Value(-1), Selection, End, Sum(0)]);
+        call(code, helper::GROUP_COUNT, &[Value(A), Value(-1), Selection, End, Sum(1)]);
+        call(code, helper::GROUP_COUNT, &[Value(A), Value(D), Selection, End, Sum(2)]);
+        call(code, helper::GROUP_SUM, &[Value(A), Selection, End, Sum(3)]);
+        call(code, helper::GROUP_SUM, &[Value(D), Selection, End, Sum(4)]);
+        call(code, helper::GROUP_SUM_PRODUCTS, &[Value(SMALL), Value(SMALL), Selection, End, Sum(5)]);
+        call(code, helper::GROUP_MIN, &[Value(A), Selection, End, Sum(6)]);
+        call(code, helper::GROUP_MAX, &[Value(D), Selection, End, Sum(7)]);
+    })
+}
+
+/// Each group has what its rows alone come to.
+#[test]
+fn reductions_by_group() {
+    for by_t in [true, false] {
+        let loaded = grouped(by_t);
+        let keys: &[_] = if by_t { &[Some(None), Some(Some(true)), Some(Some(false))] } else { &[None] };
+        for options in engines() {
+            let batches = loaded.run(&table(true), &options, 8).unwrap();
+            assert_eq!(batches[0].num_rows(), keys.len(), "{options:?}");
+            for group in 0..keys.len() {
+                let first = usize::from(by_t);
+                let key = by_t.then(|| {
+                    let keys = batches[0].column(0).as_boolean();
+                    keys.is_valid(group).then(|| keys.value(group))
+                });
+                assert!(keys.contains(&key), "{key:?}");
+                let rows: Vec<usize> = (0..ROWS).filter(|row| key.is_none_or(|key| t(*row) == key)).collect();
+                let given: Vec<i128> = (0..8).map(|state| integer(&batches[0], first + state, group)).collect();
+                let (a, d) = (|row: &usize| a(*row).map(i128::from), |row: &usize| d(*row));
+                let expected = [
+                    rows.len() as i128,
+                    rows.iter().filter_map(a).count() as i128,
+                    rows.iter().filter_map(|row| a(row).zip(d(row))).count() as i128,
+                    rows.iter().filter_map(a).sum(),
+                    rows.iter().filter_map(d).sum(),
+                    rows.iter().filter_map(|row| small(*row)).map(|value| value * value).sum(),
+                    rows.iter().filter_map(a).min().unwrap(),
+                    rows.iter().filter_map(d).max().unwrap(),
+                ];
+                assert_eq!(given, expected, "{key:?} {options:?}");
+            }
+        }
+    }
+}
+
+fn integer(batch: &RecordBatch, column: usize, row: usize) -> i128 {
+    let column = batch.column(column);
+    match column.as_primitive_opt::<Int64Type>() {
+        Some(integers) => integers.value(row).into(),
+        None => column.as_primitive::<Decimal128Type>().value(row),
+    }
+}
+
+/// A product that does not fit is said, and a program may do with that what it wants.
+#[test]
+fn products_that_do_not_fit() {
+    let (accumulators, states) = group_states();
+    let loaded = loaded(false, Output::Aggregate { keys: vec![], accumulators, states }, |code| {
+        code.load(Size::W, Reg::R7, Reg::R6, ROW_COUNT);
+        call(code, helper::GROUP_SUM_PRODUCTS, &[Value(D), Value(D), Selection, End, Sum(5)]);
+        code.load(Size::W, Reg::R1, Reg::R6, ACCUMULATORS).load(Size::W, Reg::R1, Reg::R1, 0).store(Size::D, Reg::R1, 0, Reg::R0);
+    });
+    for options in engines() {
+        assert_eq!(integer(&loaded.run(&table(false), &options, 8).unwrap()[0], 0, 0), 1);
+    }
+}
+
+/// The values of some rows, one after the other: here over the group ids, where a program may write.
+#[test]
+fn gathering() {
+    let (accumulators, states) = group_states();
+    let loaded = loaded(false, Output::Aggregate { keys: vec![], accumulators, states }, |code| {
+        call(code, helper::COLUMN_COMPARE, &[Value(D), Value(0), Value(MONEY), Scratch(0)]);
+        call(code, helper::COLUMN_GATHER, &[Value(D), Scratch(0), Sum(7)]);
+        code.load(Size::W, Reg::R1, Reg::R6, ACCUMULATORS).load(Size::W, Reg::R1, Reg::R1, 0).store(Size::D, Reg::R1, 0, Reg::R0);
+    });
+    for options in engines() {
+        let batches = loaded.run(&table(false), &options, 8).unwrap();
+        assert_eq!(integer(&batches[0], 0, 0), (0..ROWS).filter(|row| d(*row) == Some(250)).count() as i128);
+        assert_eq!(integer(&batches[0], 7, 0), 250);
+    }
+}
+
 /// Arguments are looked at before anything is touched.
 #[test]
 fn arguments_are_checked() {
@@ -280,7 +404,7 @@ fn arguments_are_checked() {
     let read_only = Selection;
     for (number, arguments, words) in [
         (COLUMN_COMPARE, [Value(S), Value(0), Value(FIVE), Out, Out], "argument 1"),
-        (COLUMN_COMPARE, [Value(6), Value(0), Value(FIVE), Out, Out], "argument 1"),
+        (COLUMN_COMPARE, [Value(7), Value(0), Value(FIVE), Out, Out], "argument 1"),
         (COLUMN_COMPARE, [Value(A), Value(6), Value(FIVE), Out, Out], "argument 2"),
         (COLUMN_COMPARE, [Value(A), Value(0), Value(LONG), Out, Out], "argument 3"),
         (COLUMN_COMPARE, [Value(A), Value(0), Value(6), Out, Out], "argument 3"),
@@ -297,6 +421,18 @@ fn arguments_are_checked() {
         (COLUMN_SUM, [Value(T), Selection, Out, Out, Out], "argument 1"),
         (COLUMN_MIN, [Value(T), Selection, Out, Out, Out], "argument 1"),
         (COLUMN_MAX, [Value(A), Selection, read_only, Out, Out], "store"),
+        (COLUMN_GATHER, [Value(T), Selection, Out, Out, Out], "argument 1"),
+        (COLUMN_GATHER, [Value(A), Selection, read_only, Out, Out], "store"),
+        (GROUP_COUNT, [Value(7), Value(-1), Selection, Value(0), Out], "argument 1"),
+        (GROUP_COUNT, [Value(-1), Value(-1), Selection, Value(ROWS as i64 + 1), Out], "argument 4"),
+        (GROUP_COUNT, [Value(-1), Value(-1), Selection, Value(0), read_only], "store"),
+        (GROUP_SUM, [Value(X), Selection, Value(0), Out, Out], "argument 1"),
+        (GROUP_SUM, [Value(T), Selection, Value(0), Out, Out], "argument 1"),
+        (GROUP_SUM, [Value(A), Selection, Value(ROWS as i64 + 1), Out, Out], "argument 3"),
+        (GROUP_SUM_PRODUCTS, [Value(A), Value(B), Selection, Value(0), Out], "argument 1"),
+        (GROUP_SUM_PRODUCTS, [Value(D), Value(A), Selection, Value(0), Out], "argument 2"),
+        (GROUP_MIN, [Value(S), Selection, Value(0), Out, Out], "argument 1"),
+        (GROUP_MAX, [Value(A), Value(0), Value(0), Out, Out], "load"),
     ] {
         let loaded = select(&[(number, &arguments)]);
         for options in engines() {

@@ -7,7 +7,8 @@
 )]
 
 use super::lanes::Lane;
-use super::loops::{self, Word};
+use super::loops::{self, Portable, Word};
+use super::products::Factor;
 
 /// An instruction set that this processor has: values are only made where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +46,10 @@ impl InstructionSet {
 }
 
 macro_rules! kernels {
-    ($($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        $($(#[$meta])* pub(super) fn $name<L: Lane>(set: InstructionSet, $($argument: $type),*) $(-> $result)? {
+    ($($(#[$meta:meta])* fn $name:ident<$bound:ident>($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        $($(#[$meta])* pub(super) fn $name<L: $bound>(set: InstructionSet, $($argument: $type),*) $(-> $result)? {
             match set.0 {
-                Kind::Baseline => loops::$name::<L>($($argument),*),
+                Kind::Baseline => loops::$name::<Portable, L>($($argument),*),
                 // SAFETY: there is no such `InstructionSet` where the processor does not have AVX2; see `available`.
                 #[cfg(target_arch = "x86_64")]
                 Kind::Avx2 => unsafe { avx2::$name::<L>($($argument),*) },
@@ -63,8 +64,8 @@ macro_rules! kernels {
             use super::*;
 
             $(#[target_feature(enable = "avx2")]
-            pub(super) fn $name<L: Lane>($($argument: $type),*) $(-> $result)? {
-                loops::$name::<L>($($argument),*)
+            pub(super) fn $name<L: $bound>($($argument: $type),*) $(-> $result)? {
+                loops::$name::<fold::Avx2, L>($($argument),*)
             })*
         }
 
@@ -73,22 +74,57 @@ macro_rules! kernels {
             use super::*;
 
             $(#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512dq")]
-            pub(super) fn $name<L: Lane>($($argument: $type),*) $(-> $result)? {
-                loops::$name::<L>($($argument),*)
+            pub(super) fn $name<L: $bound>($($argument: $type),*) $(-> $result)? {
+                loops::$name::<fold::Avx512, L>($($argument),*)
             })*
         }
     };
 }
 
+/// What takes bytes to bits in one or two instructions. For `avx2` and `avx512` below, whose processors have them.
+#[cfg(target_arch = "x86_64")]
+mod fold {
+    use std::arch::x86_64::{__m256i, __m512i, _mm256_movemask_epi8, _mm256_slli_epi16, _mm512_test_epi8_mask};
+
+    use super::loops::{Instructions, WORD_ROWS, Word};
+
+    pub(super) struct Avx2;
+
+    impl Instructions for Avx2 {
+        #[inline(always)]
+        fn fold(truths: &[u8; WORD_ROWS]) -> Word {
+            // SAFETY: both types are 64 bytes, and any bytes are vectors.
+            let halves: [__m256i; 2] = unsafe { std::mem::transmute(*truths) };
+            // SAFETY: only `avx2::*` name this type, and are called where there is AVX2.
+            let [low, high] = halves.map(|half| unsafe { _mm256_movemask_epi8(_mm256_slli_epi16::<7>(half)) } as u32);
+            (u64::from(high) << 32 | u64::from(low)).to_le_bytes()
+        }
+    }
+
+    pub(super) struct Avx512;
+
+    impl Instructions for Avx512 {
+        #[inline(always)]
+        fn fold(truths: &[u8; WORD_ROWS]) -> Word {
+            // SAFETY: both types are 64 bytes, and any bytes are a vector.
+            let truths: __m512i = unsafe { std::mem::transmute(*truths) };
+            // SAFETY: only `avx512::*` name this type, and are called where there is AVX-512 BW.
+            unsafe { _mm512_test_epi8_mask(truths, truths) }.to_le_bytes()
+        }
+    }
+}
+
 kernels! {
     /// See [`loops::within`].
-    fn within(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]);
+    fn within<Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]);
     /// See [`loops::less`].
-    fn less(left: &[u8], right: &[u8], out: &mut [Word]);
+    fn less<Lane>(left: &[u8], right: &[u8], out: &mut [Word]);
     /// See [`loops::equal`].
-    fn equal(left: &[u8], right: &[u8], out: &mut [Word]);
+    fn equal<Lane>(left: &[u8], right: &[u8], out: &mut [Word]);
     /// See [`loops::sum`].
-    fn sum(values: &[u8], selected: &[Word]) -> u128;
+    fn sum<Lane>(values: &[u8], selected: &[Word]) -> u128;
     /// See [`loops::least`].
-    fn least(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key;
+    fn least<Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key;
+    /// See [`loops::products`].
+    fn products<Factor>(left: &[u8], right: &[u8], selected: &[Word]) -> Option<i128>;
 }

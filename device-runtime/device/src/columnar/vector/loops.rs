@@ -3,81 +3,99 @@
 //! They have no branch inside of 64 rows, and are inlined into whoever wants them for an instruction set: the compiler does the rest.
 
 use super::lanes::{Key, Lane};
+use super::products::Factor;
 
 /// Rows in a word of a bitmap.
-const WORD_ROWS: usize = 64;
+pub(super) const WORD_ROWS: usize = 64;
+
+/// If so few of 64 rows are selected, looking at those alone is less work, and fewer cache lines.
+const FEW: u32 = 6;
 
 /// A word of a bitmap as it stands in memory.
 pub(in super::super) type Word = [u8; 8];
 
+/// What an instruction set does better than what the compiler makes of a loop.
+pub(super) trait Instructions {
+    /// The word of 64 truths that are 0 or 1.
+    fn fold(truths: &[u8; WORD_ROWS]) -> Word;
+}
+
+/// Nothing: what every processor of the target has.
+pub(super) struct Portable;
+
+impl Instructions for Portable {
+    /// Eight bytes at a time: the product's top byte gets byte `i` at bit `i`, and below it nothing carries.
+    #[inline(always)]
+    fn fold(truths: &[u8; WORD_ROWS]) -> Word {
+        let mut word = [0; 8];
+        for (bits, eight) in word.iter_mut().zip(truths.as_chunks::<8>().0) {
+            *bits = (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+        }
+        word
+    }
+}
+
 /// A word for every 64 rows, the last one zero beyond the rows: which elements pass.
 #[inline(always)]
-fn pack<R: Copy>(rows: &[R], out: &mut [Word], passes: impl Fn(R) -> bool) {
+fn pack<S: Instructions, R: Copy>(rows: &[R], out: &mut [Word], passes: impl Fn(R) -> bool) {
     let (blocks, rest) = rows.as_chunks::<WORD_ROWS>();
     let mut out = out.iter_mut();
     for (block, word) in blocks.iter().zip(&mut out) {
-        *word = gather(block.iter().map(|row| passes(*row)));
+        *word = gather::<S>(block.iter().map(|row| passes(*row)));
     }
     if let (false, Some(word)) = (rest.is_empty(), out.next()) {
-        *word = gather(rest.iter().map(|row| passes(*row)));
+        *word = gather::<S>(rest.iter().map(|row| passes(*row)));
     }
 }
 
 /// The same for pairs.
 #[inline(always)]
-fn pack_pairs<L: Lane>(left: &[u8], right: &[u8], out: &mut [Word], passes: impl Fn(L::Key, L::Key) -> bool) {
+fn pack_pairs<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word], passes: impl Fn(L::Key, L::Key) -> bool) {
     let (left, left_rest) = L::elements(left).as_chunks::<WORD_ROWS>();
     let (right, right_rest) = L::elements(right).as_chunks::<WORD_ROWS>();
     let passes = |(left, right): (&L::Raw, &L::Raw)| passes(L::key(*left), L::key(*right));
     let mut out = out.iter_mut();
     for ((left, right), word) in left.iter().zip(right).zip(&mut out) {
-        *word = gather(left.iter().zip(right).map(passes));
+        *word = gather::<S>(left.iter().zip(right).map(passes));
     }
     if let (false, Some(word)) = (left_rest.is_empty(), out.next()) {
-        *word = gather(left_rest.iter().zip(right_rest).map(passes));
+        *word = gather::<S>(left_rest.iter().zip(right_rest).map(passes));
     }
 }
 
-/// Up to 64 truths as bits.
-///
-/// First as bytes that are 0 or 1, since comparisons yield those by the vector. Then eight bytes at a time: the product's top byte gets byte `i` at bit `i`, and below
-/// it nothing carries.
+/// Up to 64 truths as bits: first as bytes, since comparisons yield those by the vector.
 #[inline(always)]
-fn gather(truths: impl Iterator<Item = bool>) -> Word {
+fn gather<S: Instructions>(truths: impl Iterator<Item = bool>) -> Word {
     let mut bytes = [0; WORD_ROWS];
     for (byte, truth) in bytes.iter_mut().zip(truths) {
         *byte = u8::from(truth);
     }
-    let mut word = [0; 8];
-    for (bits, eight) in word.iter_mut().zip(bytes.as_chunks::<8>().0) {
-        *bits = (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
-    }
-    word
+    S::fold(&bytes)
 }
 
 /// Which elements have a key from `low` to `low + span`. Open ends save the difference, which costs decimals half their time.
 #[inline(always)]
-pub(super) fn within<L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
+pub(super) fn within<S: Instructions, L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
     let rows = L::elements(values);
     if low.is_equal(L::Key::ZERO) {
-        pack(rows, out, |raw| !span.is_less(L::key(raw)));
+        pack::<S, _>(rows, out, |raw| !span.is_less(L::key(raw)));
     } else if L::Key::ONES.wrapping_sub(low).is_equal(span) {
-        pack(rows, out, |raw| !L::key(raw).is_less(low));
+        pack::<S, _>(rows, out, |raw| !L::key(raw).is_less(low));
     } else {
-        pack(rows, out, |raw| !span.is_less(L::key(raw).wrapping_sub(low)));
+        pack::<S, _>(rows, out, |raw| !span.is_less(L::key(raw).wrapping_sub(low)));
     }
 }
 
 /// Which elements of `left` are less than those of `right`.
 #[inline(always)]
-pub(super) fn less<L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
-    pack_pairs::<L>(left, right, out, |left, right| left.is_less(right));
+pub(super) fn less<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
+    pack_pairs::<S, L>(left, right, out, |left, right| left.is_less(right));
 }
 
 /// Which elements are equal.
 #[inline(always)]
-pub(super) fn equal<L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
-    pack_pairs::<L>(left, right, out, |left, right| left.is_equal(right));
+pub(super) fn equal<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
+    pack_pairs::<S, L>(left, right, out, |left, right| left.is_equal(right));
 }
 
 /// Goes through the selected blocks: a block's elements, and its word.
@@ -97,7 +115,7 @@ fn for_each_selected<R: Copy>(rows: &[R], selected: &[Word], mut visit: impl FnM
 
 /// The sum of the selected keys, modulo 2^64, or 2^128 for keys that wide.
 #[inline(always)]
-pub(super) fn sum<L: Lane>(values: &[u8], selected: &[Word]) -> u128 {
+pub(super) fn sum<S: Instructions, L: Lane>(values: &[u8], selected: &[Word]) -> u128 {
     let mut sum = 0u128;
     for_each_selected(L::elements(values), selected, |block, word| {
         let mut partial = <L::Key as Key>::Partial::default();
@@ -111,7 +129,7 @@ pub(super) fn sum<L: Lane>(values: &[u8], selected: &[Word]) -> u128 {
 
 /// The least of the selected keys XOR `flip`, and `flip` again; `!flip` if there is none.
 #[inline(always)]
-pub(super) fn least<L: Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key {
+pub(super) fn least<S: Instructions, L: Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key {
     // One for each place in a block: they do not wait for each other.
     let mut least = [L::Key::ONES; WORD_ROWS];
     for_each_selected(L::elements(values), selected, |block, word| {
@@ -122,4 +140,33 @@ pub(super) fn least<L: Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> 
     });
     let least = least.into_iter().fold(L::Key::ONES, |a, b| L::Key::choose(b.is_less(a), b, a));
     least.xor(flip)
+}
+
+/// The sum of the selected products, modulo 2^128; `None` if one of them does not fit.
+#[inline(always)]
+pub(super) fn products<S: Instructions, L: Factor>(left: &[u8], right: &[u8], selected: &[Word]) -> Option<i128> {
+    let (left, left_rest) = L::elements(left).as_chunks::<WORD_ROWS>();
+    let (right, right_rest) = L::elements(right).as_chunks::<WORD_ROWS>();
+    let mut words = selected.iter().map(|word| u64::from_le_bytes(*word));
+    let mut sum = 0i128;
+    for ((left, right), word) in left.iter().zip(right).zip(&mut words) {
+        let block =
+            if word.count_ones() <= FEW { single_products::<L>(left, right, word)? } else { L::products(left, right, word)? };
+        sum = sum.wrapping_add(block);
+    }
+    let rest = words.next().map_or(Some(0), |word| single_products::<L>(left_rest, right_rest, word))?;
+    Some(sum.wrapping_add(rest))
+}
+
+/// The same of one block, a row after the other.
+#[inline(always)]
+pub(super) fn single_products<L: Factor>(left: &[L::Raw], right: &[L::Raw], mut word: u64) -> Option<i128> {
+    let mut sum = 0i128;
+    while word != 0 {
+        let row = word.trailing_zeros() as usize;
+        let (Some(left), Some(right)) = (left.get(row), right.get(row)) else { break };
+        sum = sum.wrapping_add(L::product(*left, *right)?);
+        word &= word - 1;
+    }
+    Some(sum)
 }

@@ -5,17 +5,20 @@
 //! one module with `unsafe` in it. Start at [`compare`], [`compare_columns`], [`sum`] and [`extreme`]. Not here: arguments, fuel, cages.
 
 mod dispatch;
+mod groups;
 mod lanes;
 mod loops;
+mod products;
 #[cfg(test)]
 mod tests;
 
 use nearside_programs::ValueType;
 
 pub(super) use dispatch::InstructionSet;
+pub(super) use groups::{count_by_group, extreme_by_group, products_by_group, sum_by_group};
 pub(super) use loops::Word;
 
-use lanes::{F32, F64, I8, I16, I32, I64, I128, Key, Lane, U8, U16, U32, U64};
+use lanes::{I64, I128, Key, Lane, U64};
 
 /// How two values compare; the numbers are those of the helpers' `op` argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,21 +91,23 @@ macro_rules! with_lane {
             }};
         }
         match $value_type {
-            ValueType::Int8 => as_lane!(I8),
-            ValueType::Int16 => as_lane!(I16),
-            ValueType::Int32 | ValueType::Date32 => as_lane!(I32),
-            ValueType::Int64 => as_lane!(I64),
-            ValueType::UInt8 => as_lane!(U8),
-            ValueType::UInt16 => as_lane!(U16),
-            ValueType::UInt32 => as_lane!(U32),
-            ValueType::UInt64 => as_lane!(U64),
-            ValueType::Float32 => as_lane!(F32),
-            ValueType::Float64 => as_lane!(F64),
-            ValueType::Decimal128 { .. } => as_lane!(I128),
+            ValueType::Int8 => as_lane!($crate::columnar::vector::lanes::I8),
+            ValueType::Int16 => as_lane!($crate::columnar::vector::lanes::I16),
+            ValueType::Int32 | ValueType::Date32 => as_lane!($crate::columnar::vector::lanes::I32),
+            ValueType::Int64 => as_lane!($crate::columnar::vector::lanes::I64),
+            ValueType::UInt8 => as_lane!($crate::columnar::vector::lanes::U8),
+            ValueType::UInt16 => as_lane!($crate::columnar::vector::lanes::U16),
+            ValueType::UInt32 => as_lane!($crate::columnar::vector::lanes::U32),
+            ValueType::UInt64 => as_lane!($crate::columnar::vector::lanes::U64),
+            ValueType::Float32 => as_lane!($crate::columnar::vector::lanes::F32),
+            ValueType::Float64 => as_lane!($crate::columnar::vector::lanes::F64),
+            ValueType::Decimal128 { .. } => as_lane!($crate::columnar::vector::lanes::I128),
             ValueType::Bool | ValueType::Utf8 | ValueType::Opaque => None,
         }
     }};
 }
+
+use with_lane;
 
 /// Writes which values lie in an interval: a word for every 64, zero beyond the last row. Words beyond those are left alone.
 ///
@@ -164,6 +169,44 @@ pub(super) fn sum(set: InstructionSet, value_type: ValueType, values: &[u8], sel
         ValueType::Decimal128 { .. } => total,
         ValueType::UInt64 => i128::from(total as u64),
         _ => i128::from(total as i64),
+    })
+}
+
+/// The sum of the selected rows' products, modulo 2^64, of decimals modulo 2^128. `Some(None)` if a product of decimals does not fit 128 bits, `None` for types
+/// other than integers of 64 bits and decimals.
+pub(super) fn sum_products(
+    set: InstructionSet,
+    value_type: ValueType,
+    [left, right]: [&[u8]; 2],
+    selected: &[Word],
+) -> Option<Option<i128>> {
+    Some(match value_type {
+        ValueType::Int64 => dispatch::products::<I64>(set, left, right, selected).map(|sum| (sum as i64).into()),
+        ValueType::UInt64 => dispatch::products::<U64>(set, left, right, selected).map(|sum| (sum as u64).into()),
+        ValueType::Decimal128 { .. } => dispatch::products::<I128>(set, left, right, selected),
+        _ => return None,
+    })
+}
+
+/// Writes the selected values to the front of `out`, one after the other; returns how many those were. `None` if the type is not one of a fixed number of bytes.
+///
+/// Stops where `out` ends.
+pub(super) fn gather(value_type: ValueType, values: &[u8], selected: &[Word], out: &mut [u8]) -> Option<usize> {
+    with_lane!(value_type, L => {
+        let width = size_of::<<L as Lane>::Raw>();
+        let mut gathered = 0;
+        let mut targets = out.chunks_exact_mut(width);
+        for (block, word) in values.chunks(width * 64).zip(selected) {
+            let mut word = u64::from_le_bytes(*word);
+            while word != 0 {
+                let at = word.trailing_zeros() as usize * width;
+                let (Some(value), Some(target)) = (block.get(at..at + width), targets.next()) else { break };
+                target.copy_from_slice(value);
+                gathered += 1;
+                word &= word - 1;
+            }
+        }
+        gathered
     })
 }
 

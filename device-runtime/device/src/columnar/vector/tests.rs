@@ -212,6 +212,188 @@ fn sums_and_ends() {
     });
 }
 
+/// Selections of rows: none, all, some, and any; and few, which are looked at one by one.
+fn selections(count: usize, random: &mut Random) -> Vec<Vec<Word>> {
+    let noise: Vec<u64> = (0..8).map(|_| random.next()).collect();
+    let picks: [&dyn Fn(usize) -> bool; 5] =
+        [&|_| false, &|_| true, &|row| row % 3 == 1, &|row| noise[row / 64] >> (row % 64) & 1 == 1, &|row| row % 23 == 7];
+    picks.into_iter().map(|pick| reference::bitmap(count, pick)).collect()
+}
+
+fn chosen(count: usize, selected: &[Word]) -> Vec<usize> {
+    (0..count).filter(|row| reference::is_set(selected, *row)).collect()
+}
+
+/// Two factors: short ones, whose products are added up in 64 bits, among others, so that decimals take every path.
+fn factors(value_type: ValueType, count: usize, random: &mut Random) -> Vec<[Vec<u8>; 2]> {
+    let width = value_type.byte_width().unwrap() as usize;
+    let short = |random: &mut Random, bits: u32| -> Vec<u8> {
+        let value = |random: &mut Random| i128::from(random.next() as i64 >> (64 - bits)).to_le_bytes()[..width].to_vec();
+        (0..count).flat_map(|_| value(random)).collect()
+    };
+    let mut factors = vec![
+        [short(random, 30), short(random, 20)],
+        [short(random, 28), short(random, 29)],
+        [short(random, 64), short(random, 64)],
+        [rows(value_type, count, random), short(random, 3)],
+        [rows(value_type, count, random), rows(value_type, count, random)],
+    ];
+    // A block of short ones with one that is not.
+    let mut mixed = [short(random, 10), short(random, 10)];
+    if let Some(value) = mixed[1].chunks_exact_mut(width).nth(count / 2) {
+        value.fill(0x55);
+    }
+    factors.push(mixed);
+    factors
+}
+
+/// What a product is, and `None` where it does not fit.
+fn product(value_type: ValueType, factors: &[Vec<u8>; 2], row: usize) -> Option<i128> {
+    let [left, right] = factors.each_ref().map(|values| reference::value(value_type, values, row));
+    match value_type {
+        ValueType::Decimal128 { .. } => left.checked_mul(right),
+        _ => Some(left.wrapping_mul(right)),
+    }
+}
+
+fn cut(value_type: ValueType, value: i128) -> i128 {
+    match value_type {
+        ValueType::Decimal128 { .. } => value,
+        ValueType::UInt64 => i128::from(value as u64),
+        _ => i128::from(value as i64),
+    }
+}
+
+/// Products are added up as their width says; a selected one that does not fit is noticed.
+#[test]
+fn sums_of_products() {
+    let mut random = Random(0x5eed_0001);
+    for set in InstructionSet::available() {
+        for value_type in [ValueType::Int64, ValueType::UInt64, ValueType::Decimal128 { precision: 38, scale: 2 }] {
+            for count in LENGTHS {
+                for factors in factors(value_type, count, &mut random) {
+                    for selected in selections(count, &mut random) {
+                        let given = super::sum_products(set, value_type, factors.each_ref().map(Vec::as_slice), &selected);
+                        let products = chosen(count, &selected).into_iter().map(|row| product(value_type, &factors, row));
+                        let expected = products.reduce(|sum, product| Some(sum?.wrapping_add(product?))).unwrap_or(Some(0));
+                        let expected = expected.map(|sum| cut(value_type, sum));
+                        assert_eq!(given, Some(expected), "{set:?}: {count} of {value_type}");
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(super::sum_products(InstructionSet::best(), ValueType::Int32, [&[], &[]], &[]), None);
+}
+
+/// The selected values, one after the other, and nothing behind them.
+#[test]
+fn gathering() {
+    let mut random = Random(0x5eed_0002);
+    for value_type in TYPES {
+        let width = value_type.byte_width().unwrap() as usize;
+        for count in LENGTHS {
+            let values = rows(value_type, count, &mut random);
+            for selected in selections(count, &mut random) {
+                let chosen = chosen(count, &selected);
+                let mut out = vec![0xa5; (count + 1) * width];
+                assert_eq!(super::gather(value_type, &values, &selected, &mut out), Some(chosen.len()));
+                let expected: Vec<u8> = chosen.iter().flat_map(|row| &values[row * width..][..width]).copied().collect();
+                assert_eq!(out[..expected.len()], expected, "{count} of {value_type}");
+                assert!(out[expected.len()..].iter().all(|byte| *byte == 0xa5), "{count} of {value_type}");
+            }
+        }
+    }
+}
+
+/// Cells of groups, as integers.
+fn cells(value_type: ValueType, bytes: &[u8]) -> Vec<i128> {
+    let width = if matches!(value_type, ValueType::Decimal128 { .. }) { 16 } else { 8 };
+    let cell = |bytes: &[u8]| {
+        let mut wide = [if bytes[width - 1] >= 0x80 && value_type != ValueType::UInt64 { 0xff } else { 0 }; 16];
+        wide[..width].copy_from_slice(bytes);
+        i128::from_le_bytes(wide)
+    };
+    bytes.chunks_exact(width).map(cell).collect()
+}
+
+/// By group, everything is what it is of the group's rows alone.
+#[test]
+fn groups() {
+    const GROUPS: usize = 5;
+    let mut random = Random(0x5eed_0003);
+    for value_type in TYPES {
+        let width = if matches!(value_type, ValueType::Decimal128 { .. }) { 16 } else { 8 };
+        for count in LENGTHS {
+            let values = rows(value_type, count, &mut random);
+            let ids: Vec<u32> = (0..count).map(|_| random.next() as u32 % GROUPS as u32).collect();
+            for selected in selections(count, &mut random) {
+                let of = |group: usize| {
+                    let rows = chosen(count, &selected).into_iter().filter(|row| ids[*row] == group as u32);
+                    rows.map(|row| reference::value(value_type, &values, row)).collect::<Vec<_>>()
+                };
+                let context = format!("{count} of {value_type}");
+                let mut counts = vec![0; GROUPS * 8];
+                super::count_by_group(&selected, &ids, &mut counts);
+                let expected: Vec<i128> = (0..GROUPS).map(|group| of(group).len() as i128).collect();
+                assert_eq!(cells(ValueType::Int64, &counts), expected, "{context}");
+
+                let mut sums = vec![0; GROUPS * width];
+                let summed = super::sum_by_group(value_type, &values, &selected, &ids, &mut sums);
+                let is_float = matches!(value_type, ValueType::Float32 | ValueType::Float64);
+                assert_eq!(summed.is_none(), is_float, "{context}");
+                let sum = |group| cut(value_type, of(group).into_iter().fold(0, i128::wrapping_add));
+                let expected: Vec<i128> = (0..GROUPS).map(|group| if is_float { 0 } else { sum(group) }).collect();
+                assert_eq!(cells(value_type, &sums), expected, "{context}");
+
+                for which in [Extreme::Least, Extreme::Greatest] {
+                    let start: i128 = 3;
+                    let mut ends = start.to_le_bytes()[..width].repeat(GROUPS);
+                    super::extreme_by_group(value_type, &values, &selected, &ids, &mut ends, which).unwrap();
+                    let end = |values: Vec<i128>| match which {
+                        Extreme::Least => values.into_iter().chain([start]).min().unwrap(),
+                        Extreme::Greatest => values.into_iter().chain([start]).max().unwrap(),
+                    };
+                    let expected: Vec<i128> = (0..GROUPS).map(|group| end(of(group))).collect();
+                    assert_eq!(cells(value_type, &ends), expected, "{context} {which:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Products by group; one that does not fit is noticed.
+#[test]
+fn products_of_groups() {
+    const GROUPS: usize = 3;
+    let mut random = Random(0x5eed_0004);
+    for value_type in [ValueType::Int64, ValueType::UInt64, ValueType::Decimal128 { precision: 38, scale: 2 }] {
+        let width = if matches!(value_type, ValueType::Decimal128 { .. }) { 16 } else { 8 };
+        for count in LENGTHS {
+            let ids: Vec<u32> = (0..count).map(|_| random.next() as u32 % GROUPS as u32).collect();
+            for factors in factors(value_type, count, &mut random) {
+                for selected in selections(count, &mut random) {
+                    let mut sums = vec![0; GROUPS * width];
+                    let values = factors.each_ref().map(Vec::as_slice);
+                    let fit = super::products_by_group(value_type, values, &selected, &ids, &mut sums).unwrap();
+                    let mut expected = [0i128; GROUPS];
+                    let rows = chosen(count, &selected);
+                    let all_fit = rows.iter().all(|row| product(value_type, &factors, *row).is_some());
+                    assert_eq!(fit, all_fit, "{count} of {value_type}");
+                    if !all_fit {
+                        continue;
+                    }
+                    for row in rows {
+                        let sum = &mut expected[ids[row] as usize];
+                        *sum = sum.wrapping_add(product(value_type, &factors, row).unwrap());
+                    }
+                    assert_eq!(cells(value_type, &sums), expected.map(|sum| cut(value_type, sum)), "{count} of {value_type}");
+                }
+            }
+        }
+    }
+}
+
 /// The other rows, and none beyond the last.
 #[test]
 fn negation() {
