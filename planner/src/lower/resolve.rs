@@ -10,7 +10,7 @@ use crate::fragment::{ArithmeticOp, Column, CompareOp, Expr};
 use crate::refusal::Refusal;
 
 /// Most items of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
-const IN_LIST_MAX: usize = 2048;
+pub const IN_LIST_MAX: usize = 2048;
 
 /// Most items that are compared one by one; more are searched.
 const COMPARED_MAX: usize = 4;
