@@ -47,6 +47,7 @@ mod program;
 mod reason;
 mod rule;
 mod run;
+mod selectivity;
 mod shape;
 mod store;
 pub mod tpch;

@@ -154,7 +154,7 @@ fn refusals() {
         ),
         (
             format!("scan (k: i64) | filter k in ({}) | emit k", numbers.join(", ")),
-            "too complex: 3000 items of an IN list, the limit is 2048",
+            "too complex: 3000 values of an IN list, the limit is 2048",
         ),
         (format!("scan (k: i64) | aggregate {}", sums(300)), "too complex: 301 values to accumulate, the limit is 256"),
         (

@@ -1,5 +1,7 @@
 //! Expressions to [nodes](super::node): casts and rescales made explicit, literals moved to parameters, the unsupported refused.
 
+use std::collections::BTreeSet;
+
 use nearside_programs::abi::helper::{F64_ADD, F64_MUL, F64_SUB, I128_MUL};
 use nearside_programs::manifest::{total_order_key, total_order_key_f32};
 use nearside_programs::{Parameters, Scalar, ValueType};
@@ -9,7 +11,7 @@ use crate::capabilities::Capabilities;
 use crate::fragment::{ArithmeticOp, Column, CompareOp, Expr};
 use crate::refusal::Refusal;
 
-/// Most items of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
+/// Most different values of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
 pub const IN_LIST_MAX: usize = 2048;
 
 /// Most items that are compared one by one; more are searched.
@@ -247,12 +249,13 @@ impl Resolver<'_> {
     }
 
     fn in_numbers(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
-        if list.len() > IN_LIST_MAX {
-            return Err(Refusal::TooComplex { what: "items of an IN list", given: list.len(), limit: IN_LIST_MAX });
+        let distinct: BTreeSet<i128> = list.iter().filter_map(fixed_width).collect();
+        if distinct.len() > IN_LIST_MAX {
+            return Err(Refusal::TooComplex { what: "values of an IN list", given: distinct.len(), limit: IN_LIST_MAX });
         }
         let number = self.number(expr)?;
         let value_type = number.value_type;
-        if list.len() > COMPARED_MAX && !list.iter().all(is_null) {
+        if list.len() > COMPARED_MAX && !distinct.is_empty() {
             let (first, count) = self.literals.sorted(value_type, list);
             return Ok(Truth::InSorted { number: Box::new(number), first, count });
         }
