@@ -4,6 +4,8 @@
 //! aggregates reads raw. One that ran before is judged by what it came to ([`Experience`](crate::experience)). Otherwise rows and selectivities are DataFusion's
 //! own statistics, groups are bounded by the keys' ranges and distinct counts, and since such estimates are often far too high, a fragment is given the benefit
 //! of the doubt: a device that finds it unselective pushes it back after a row group.
+//!
+//! What has its value only while the query runs, a join's keys above all, decides how much is left: a fragment with such parts is judged at its first poll.
 
 use std::sync::Arc;
 
@@ -11,13 +13,17 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, StatisticsArgs, StatisticsContext};
+use nearside_planner::fragment::Output;
 
 use crate::experience::{Experience, FragmentKey, Outcome};
+use crate::expression::Moment;
 use crate::program::Program;
 use crate::reason::Reason;
+use crate::selectivity::{distinct_values, share};
 use crate::shape::{Shape, ShapeOutput};
 
 /// Bytes a round trip is worth: request, program, ledger.
@@ -38,20 +44,27 @@ pub(crate) struct Estimate<'a> {
     pub plan: &'a Arc<dyn ExecutionPlan>,
     /// The scan below it.
     pub scan: &'a FileScanConfig,
+    /// What dynamic filters say.
+    pub late: &'a [Arc<dyn PhysicalExpr>],
 }
 
 impl Estimate<'_> {
-    /// Whether it pays; the reason if not.
-    pub(crate) fn pays(&self, experience: &Experience) -> Result<(), Reason> {
-        if !self.shape.may_reduce() {
-            return Err(Reason::BareScan);
+    /// Whether it pays, known when it is asked; the reason if not.
+    pub(crate) fn pays(&self, moment: Moment, experience: &Experience) -> Result<(), Reason> {
+        match moment {
+            Moment::Plan if !self.shape.may_reduce() => return Err(Reason::BareScan),
+            Moment::Plan if self.shape.is_late() => return Ok(()),
+            Moment::Run if self.is_bare() => return Err(Reason::BareScan),
+            _ => {}
         }
-        // What is late decides how much is left: asked again at run time.
         let key = FragmentKey::new(self.program, self.shape.fetch, self.scan);
-        match experience.of(key).filter(|_| !self.shape.is_late()) {
-            Some(outcome) => outcome.pays(),
-            None => self.may_pay(),
-        }
+        experience.of(key).map_or_else(|| self.may_pay(), Outcome::pays)
+    }
+
+    /// Whether the program only hands over columns: dynamic filters may say nothing that it could use.
+    fn is_bare(&self) -> bool {
+        let fragment = &self.program.fragment;
+        fragment.filter.is_empty() && self.shape.fetch.is_none() && matches!(fragment.output, Output::Project(_))
     }
 
     fn may_pay(&self) -> Result<(), Reason> {
@@ -65,11 +78,12 @@ impl Estimate<'_> {
 
     /// Arrow bytes of the result.
     fn returned(&self) -> f64 {
+        let share = share(self.late, &self.scan.statistics());
         let rows = match &self.shape.output {
-            ShapeOutput::Project(_) => rows(&statistics(self.plan)),
+            ShapeOutput::Project(_) => rows(&statistics(self.plan)) * share,
             ShapeOutput::Aggregate { keys, .. } => {
                 let partitions = self.plan.output_partitioning().partition_count() as f64;
-                let input = self.plan.children().first().map_or(f64::INFINITY, |input| rows(&statistics(input)));
+                let input = self.plan.children().first().map_or(f64::INFINITY, |input| rows(&statistics(input))) * share;
                 self.groups(keys, input) * partitions.min(input.max(1.0))
             }
         };
@@ -134,13 +148,4 @@ fn width(data_type: &DataType, statistics: Option<&ColumnStatistics>, rows: f64)
         _ if *data_type == DataType::Boolean => 0.125,
         _ => TEXT,
     }
-}
-
-/// From distinct counts, or the range of an integer.
-fn distinct_values(column: &ColumnStatistics) -> Option<f64> {
-    if let Some(count) = column.distinct_count.get_value() {
-        return Some(*count as f64);
-    }
-    let (least, greatest) = (column.min_value.get_value()?, column.max_value.get_value()?);
-    greatest.distance(least).map(|distance| distance as f64 + 1.0)
 }

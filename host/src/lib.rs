@@ -47,6 +47,7 @@ mod program;
 mod reason;
 mod rule;
 mod run;
+mod selectivity;
 mod shape;
 mod store;
 pub mod tpch;
@@ -56,9 +57,10 @@ mod verify;
 use std::sync::Arc;
 
 use datafusion::common::Result;
+use datafusion::common::config::OptimizerOptions;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 
 pub use config::{FloatSum, NearsideOptions, Offload};
 pub use exec::OffloadExec;
@@ -71,6 +73,7 @@ use analyze::CountingPlanner;
 use devices::Devices;
 use location::DeviceUrl;
 use nearside_device::Device;
+use nearside_planner::IN_LIST_MAX;
 use store::Registry;
 
 /// The context with Nearside: its tables, functions and settings stay, `nearside.*` comes with defaults ([`NearsideOptions`]).
@@ -97,6 +100,7 @@ pub fn extend_with(
         return Ok(context);
     }
     config.options_mut().extensions.insert(NearsideOptions::default());
+    prefer_lists(&mut config);
     let stores = Arc::clone(&state.runtime_env().object_store_registry);
     let devices = Arc::new(Devices::new(Arc::clone(&stores), own));
     let registry = Arc::new(Registry::new(stores, Arc::clone(&devices)));
@@ -109,4 +113,15 @@ pub fn extend_with(
         .with_physical_optimizer_rule(Arc::new(OffloadRule::new(devices)))
         .build();
     Ok(SessionContext::new_with_state(state))
+}
+
+/// Has joins tell scans the keys they look for as a list, if they are no more than a program takes: a device cannot look into a join's hash table.
+///
+/// A setting that somebody has changed stays.
+fn prefer_lists(config: &mut SessionConfig) {
+    let default = OptimizerOptions::default().hash_join_inlist_pushdown_max_distinct_values;
+    let keys_max = &mut config.options_mut().optimizer.hash_join_inlist_pushdown_max_distinct_values;
+    if *keys_max == default {
+        *keys_max = IN_LIST_MAX;
+    }
 }

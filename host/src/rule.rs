@@ -147,8 +147,8 @@ impl Pass<'_> {
             Err(reason) => return decline(chain, reason),
         };
         if self.options.offload == Policy::Auto {
-            let estimate = Estimate { shape: &climb.shape, program: &program, plan: &climb.plan, scan: target.scan };
-            if let Err(reason) = estimate.pays(&target.connection.experience) {
+            let estimate = Estimate { shape: &climb.shape, program: &program, plan: &climb.plan, scan: target.scan, late: &[] };
+            if let Err(reason) = estimate.pays(Moment::Plan, &target.connection.experience) {
                 return decline(chain, reason);
             }
         }

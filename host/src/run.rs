@@ -10,18 +10,19 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::RecordOutput;
 use futures::stream::{self, BoxStream, StreamExt};
 use nearside_device::{DeviceError, Event, MorselId, ProgramDigest};
-use nearside_planner::Fragment;
-use nearside_planner::fragment::Output;
 
 use crate::config::Offload as Policy;
 use crate::conform::conform;
+use crate::cost::Estimate;
 use crate::delivery::Delivery;
 use crate::experience::{FragmentKey, Outcome};
+use crate::expression::Moment;
 use crate::fallback::{files, remaining_plan, scan_config, without_dynamic_filters};
 use crate::footers::known_rows;
 use crate::metrics::{OffloadMetrics, SharedAccount};
@@ -168,8 +169,9 @@ impl Run {
         let scan = scan_config(&self.plan).map_err(|error| Reason::BadDevice(error.to_string()))?;
         let fragment = FragmentKey::new(&program, offload.shape.fetch, scan);
         if offload.options.offload == Policy::Auto {
-            self.check_pays(&program, fragment)?;
+            self.check_pays(&program, scan, fragment)?;
         }
+        tracing::debug!(device = %connection.url, partition = self.partition, fragment = %program.fragment, "asks");
         let files = files(&self.plan, self.partition).map_err(|error| Reason::BadDevice(error.to_string()))?;
         let request = offload.request(&program, &scan.object_store_url, files)?;
         self.account.lock().executions += 1;
@@ -178,13 +180,14 @@ impl Run {
         Ok(Phase::Device { program: program.digest.clone(), fragment, events: execution.events })
     }
 
-    /// Whether what dynamic filters say by now makes a difference, and it paid when it last did.
-    fn check_pays(&self, program: &Program, fragment: FragmentKey) -> Result<(), Reason> {
-        let bare = matches!(program.fragment, Fragment { ref filter, output: Output::Project(_), .. } if filter.is_empty());
-        if bare && self.offload.shape.fetch.is_none() {
-            return Err(Reason::BareScan);
+    /// Whether it pays with what is known by now; if all was known when the plan was made, whether it did since.
+    fn check_pays(&self, program: &Program, scan: &FileScanConfig, fragment: FragmentKey) -> Result<(), Reason> {
+        let Offload { shape, options, connection, .. } = &*self.offload;
+        if !shape.is_late() {
+            return connection.experience.of(fragment).map_or(Ok(()), Outcome::pays);
         }
-        self.offload.connection.experience.of(fragment).map_or(Ok(()), Outcome::pays)
+        let late = shape.current_filters(options);
+        Estimate { shape, program, plan: &self.plan, scan, late: &late }.pays(Moment::Run, &connection.experience)
     }
 
     fn take(&mut self, event: Event) -> Result<(), DeviceError> {

@@ -137,7 +137,7 @@ impl Shape {
     }
 
     /// What the dynamic filters say now, as far as it can be translated.
-    fn current_filters(&self, options: &NearsideOptions) -> Vec<Arc<dyn PhysicalExpr>> {
+    pub(crate) fn current_filters(&self, options: &NearsideOptions) -> Vec<Arc<dyn PhysicalExpr>> {
         let translates = |expr: &Arc<dyn PhysicalExpr>| {
             Translator::new(&self.table, &self.constants, options, Moment::Run).computed(expr).is_ok()
         };

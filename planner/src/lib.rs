@@ -18,6 +18,6 @@ pub use capabilities::Capabilities;
 pub use check::TypeError;
 pub use evaluate::{EvaluationError, evaluate};
 pub use fragment::Fragment;
-pub use lower::{Compiled, compile};
+pub use lower::{Compiled, IN_LIST_MAX, compile};
 pub use refusal::Refusal;
 pub use text::ParseError;

@@ -233,7 +233,7 @@ fn refusals() {
         ),
         (
             format!("scan (k: i64) | filter k in ({}) | emit k", numbers.join(", ")),
-            "too complex: 3000 items of an IN list, the limit is 2048",
+            "too complex: 3000 values of an IN list, the limit is 2048",
         ),
         (format!("scan (k: i64) | aggregate {}", sums(300)), "too complex: 301 values to accumulate, the limit is 256"),
         (
@@ -321,6 +321,34 @@ fn searched_lists() {
     assert_eq!(values, [-4, 2, 6, 8, 12, 77, 100, 100]);
     let bounds = long.object.manifest.unwrap().bounds;
     assert_eq!(bounds.iter().map(|bound| (bound.op, bound.parameter)).collect::<Vec<_>>(), [(BoundOp::Ge, 0), (BoundOp::Le, 6)]);
+}
+
+/// Many integers near each other are bits: wherever they lie, nothing else is found among them.
+#[test]
+fn sets_of_integers() {
+    let ends =
+        [("i64", i64::MIN.into(), i64::MAX.into()), ("u64", 0, u64::MAX.into()), ("i32", i32::MIN.into(), i32::MAX.into())];
+    for (name, least, greatest) in ends {
+        for start in [least, least.max(-1_000), 0, greatest - 200_000] {
+            let values: Vec<i128> = (0..300).map(|index| start + index * index * 2 + index % 3).collect();
+            let list: Vec<_> = values.iter().map(|value| format!("{value}{name}")).collect();
+            let fragment = fragment(&format!("scan (k: {name} null) | filter k in ({}) | emit k", list.join(", ")));
+            let compiled = compile(&fragment, &Capabilities::all()).unwrap();
+            assert!(compiled.parameters.slots.len() > values.len(), "not a set: {}", compiled.parameters.slots.len());
+            let value_type = fragment.columns[0].value_type;
+            let around = values.iter().flat_map(|value| [-1, 0, 1].map(|step| value + step));
+            let powers =
+                (0..64).flat_map(|bit| [start + (1 << bit), start - (1 << bit), least + (1 << bit), greatest - (1 << bit)]);
+            let inside = around.chain(powers).chain([least, greatest]).filter(|value| (least..=greatest).contains(value));
+            let rows = inside.map(|value| vec![Scalar::Int(value_type, value)]).chain([vec![Scalar::Null(value_type)]]);
+            let rows: Vec<_> = rows.collect();
+            let expected = evaluate(&fragment, &rows).unwrap();
+            for backend in [Backend::Interpreter, Backend::Jit] {
+                let mut device = Device::new(&compiled, Options { backend, batch_rows: 1000, groups_max: 1, narrow: false });
+                assert_eq!(device.run(&fragment, &rows).unwrap(), expected, "{name} from {start}");
+            }
+        }
+    }
 }
 
 /// A sum goes on over batches, beyond 64 bits.

@@ -38,7 +38,7 @@ enum Command {
         #[arg(long, default_value_t = 600)]
         seconds: u64,
     },
-    /// The engine's tests as an aarch64 build, under QEMU's user mode.
+    /// The engine's tests, and TPC-H against the daemon, as aarch64 builds under QEMU's user mode.
     Aarch64 {
         /// Where the tools for it cannot be had, say so and succeed.
         #[arg(long)]

@@ -45,8 +45,32 @@ async fn dynamic_filters_that_say_nothing_are_no_filters() {
     let sql = "SELECT count(*), min(o_comment) FROM orders JOIN lineitem ON o_orderkey = l_orderkey";
     let (_, rows, account) = ask(&context, sql).await;
     assert_eq!(rows, ask(&common::embedded(SessionConfig::new(), "never").await, sql).await.1);
-    let allowed = |reason: &Reason| matches!(reason, Reason::BareScan | Reason::Device(DeviceError::Unselective { .. }));
-    assert!(account.push_backs.iter().all(allowed), "{:?}", account.push_backs);
+    let unasked = |reason: &Reason| matches!(reason, Reason::BareScan | Reason::Cost { .. });
+    assert!(account.push_backs.iter().all(unasked), "{:?}", account.push_backs);
+    assert_eq!(account.executions, 0);
+}
+
+/// The keys of a join's smaller side are a filter for the scan of the other, whose estimate before the query ran was hopeless; also if they are many, and come
+/// with repetitions.
+#[tokio::test]
+async fn keys_of_joins_are_filters() {
+    let (context, never) = (auto().await, common::embedded(SessionConfig::new(), "never").await);
+    for (condition, keys_min) in
+        [("p_brand = 'Brand#23' AND p_size < 10", 5), ("p_brand IN ('Brand#12', 'Brand#23', 'Brand#31')", 151)]
+    {
+        let sql = format!("SELECT l_extendedprice FROM lineitem JOIN part ON p_partkey = l_partkey WHERE {condition}");
+        let keys = ask(&never, &format!("SELECT p_partkey FROM part WHERE {condition}")).await.1.len();
+        assert!(keys >= keys_min, "{keys} keys");
+        let (plan, rows, account) = ask(&context, &sql).await;
+        assert_eq!(rows, ask(&never, &sql).await.1);
+        assert!(account.push_backs.is_empty(), "{:?}: {plan}", account.push_backs);
+        let rows: u64 = account.ledger.work.morsels.iter().map(|morsel| morsel.rows).sum();
+        assert!(rows > 50_000, "the host read lineitem, {rows} rows the device");
+    }
+    let sql = tpch::query(17);
+    let (_, rows, account) = ask(&context, sql).await;
+    assert_eq!(rows, ask(&never, sql).await.1);
+    assert!(account.push_backs.is_empty(), "{:?}", account.push_backs);
 }
 
 /// The queries that gain most are offloaded, the first time and later, and give nothing back.

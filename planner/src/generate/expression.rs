@@ -89,7 +89,10 @@ impl Generator {
             1 => self.random.between(30, 300),
             _ => self.random.between(1, 5),
         };
-        let list = (0..count).map(|_| self.literal(value_type)).collect();
+        // Values near each other are looked up as bits, values far apart by search.
+        let near = count > 5 && self.random.chance(1, 2);
+        let item = |this: &mut Self| if near { value::tame(&mut this.random, value_type) } else { this.literal(value_type) };
+        let list = (0..count).map(|_| item(self)).collect();
         Expr::InList { expr: expr.into(), list, negated: self.random.chance(1, 3) }
     }
 

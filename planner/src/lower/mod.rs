@@ -32,6 +32,8 @@ mod vector;
 mod wide;
 mod write;
 
+pub use resolve::IN_LIST_MAX;
+
 use nearside_programs::abi::columnar::VERSION;
 use nearside_programs::manifest::{ColumnSpec, ManifestError, Target};
 use nearside_programs::{BuildError, Builder, Manifest, Object, Parameters};

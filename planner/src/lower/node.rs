@@ -82,6 +82,11 @@ pub(super) enum Truth {
         first: u32,
         count: u32,
     },
+    /// Whether a number's bit is set.
+    InBits {
+        number: Box<Number>,
+        bits: BitSet,
+    },
     /// `false` before `true`.
     CompareTruths {
         op: CompareOp,
@@ -96,6 +101,21 @@ pub(super) enum Truth {
         arms: Vec<(Truth, Truth)>,
         otherwise: Box<Truth>,
     },
+}
+
+/// A set of integers as parameters: bit *n* says whether `least` + *n* is one of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct BitSet {
+    /// Slot of the least.
+    pub(super) least: u32,
+    /// First slot of the bits, 128 in each.
+    pub(super) first: u32,
+    pub(super) slots: u32,
+}
+
+impl BitSet {
+    /// Bits of a parameter slot.
+    pub(super) const SLOT_BITS: u32 = 128;
 }
 
 /// What is not NULL.
@@ -142,7 +162,7 @@ impl Truth {
         match self {
             Self::Constant(_) | Self::Column(_) | Self::Bitmap { .. } | Self::IsKnown(Known::Column(_)) => false,
             Self::Compare { left, right, .. } => left.can_fail() || right.can_fail(),
-            Self::InSorted { number, .. } => number.can_fail(),
+            Self::InSorted { number, .. } | Self::InBits { number, .. } => number.can_fail(),
             Self::CompareTruths { left, right, .. } | Self::And(left, right) | Self::Or(left, right) => {
                 left.can_fail() || right.can_fail()
             }
@@ -213,7 +233,7 @@ impl Reads {
                 self.number(left);
                 self.number(right);
             }
-            Truth::InSorted { number, .. } => self.number(number),
+            Truth::InSorted { number, .. } | Truth::InBits { number, .. } => self.number(number),
             Truth::CompareTruths { left, right, .. } | Truth::And(left, right) | Truth::Or(left, right) => {
                 self.truth(left);
                 self.truth(right);

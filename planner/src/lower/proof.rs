@@ -46,6 +46,7 @@ impl Proof {
             Truth::Constant(_) | Truth::Column(_) | Truth::Bitmap { .. } => {}
             Truth::Compare { op, left, right } => self.compare(*op, left, right),
             Truth::InSorted { number, first, count } => self.in_sorted(number, *first, *count),
+            Truth::InBits { number, .. } => self.number(number),
             Truth::CompareTruths { left, right, .. } | Truth::And(left, right) | Truth::Or(left, right) => {
                 self.truth(left);
                 self.truth(right);

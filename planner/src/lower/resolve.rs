@@ -1,19 +1,36 @@
 //! Expressions to [nodes](super::node): casts and rescales made explicit, literals moved to parameters, the unsupported refused.
 
+use std::collections::BTreeSet;
+
 use nearside_programs::abi::helper::{F64_ADD, F64_MUL, F64_SUB, I128_MUL};
 use nearside_programs::manifest::{total_order_key, total_order_key_f32};
 use nearside_programs::{Parameters, Scalar, ValueType};
 
-use super::node::{Known, Number, NumberKind, Truth};
+use super::node::{BitSet, Known, Number, NumberKind, Truth};
 use crate::capabilities::Capabilities;
-use crate::fragment::{ArithmeticOp, Column, CompareOp, Expr};
+use crate::fragment::{ArithmeticOp, Column, CompareOp, DECIMAL_DIGITS_MAX, Expr};
 use crate::refusal::Refusal;
 
-/// Most items of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
-const IN_LIST_MAX: usize = 2048;
+/// Most different values of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
+pub const IN_LIST_MAX: usize = 2048;
 
 /// Most items that are compared one by one; more are searched.
 const COMPARED_MAX: usize = 4;
+
+/// Most integers that are searched where their set would be small enough: a search of so many takes about as long.
+const SEARCHED_MAX: usize = 8;
+
+/// Largest set of integers, slots: a quarter million of them side by side, whose bits stay in a processor's first cache.
+const BIT_SET_MAX: usize = 2048;
+
+/// Bit sets are lengthened to multiples of that many slots, so that programs are the same for lists of about the same range.
+const BIT_SET_STEP: usize = 16;
+
+/// The type of a slot of bits: all 128 of them.
+const BIT_SET_SLOT: ValueType = ValueType::Decimal128 { precision: DECIMAL_DIGITS_MAX, scale: 0 };
+
+/// Most slots that bit sets may fill of a program's [parameters](nearside_programs::manifest::PARAMETERS_MAX).
+const BIT_SETS_MAX: usize = 3584;
 
 /// The literals of a fragment, each once.
 #[derive(Default)]
@@ -21,6 +38,7 @@ pub(super) struct Literals {
     pub(super) parameters: Parameters,
     /// First slots of sorted lists, by their values.
     sorted_lists: Vec<(ValueType, Vec<i128>, u32)>,
+    bit_sets: Vec<(BTreeSet<i128>, BitSet)>,
     text_lists: Vec<(Vec<String>, u32)>,
     single_texts: Vec<(String, u32)>,
 }
@@ -61,6 +79,32 @@ impl Literals {
     pub(super) fn scalar(&mut self, scalar: &Scalar) -> Option<u32> {
         let value = fixed_width(scalar)?;
         Some(self.value(scalar.value_type(), value))
+    }
+
+    /// Integers as bits, if they are many and close enough for that.
+    fn bit_set(&mut self, value_type: ValueType, values: &BTreeSet<i128>) -> Option<BitSet> {
+        if let Some((_, bits)) = self.bit_sets.iter().find(|(known, _)| known == values) {
+            return Some(*bits);
+        }
+        let (least, greatest) = (*values.first()?, *values.last()?);
+        let slot_of = |value: i128| usize::try_from((value - least) / i128::from(BitSet::SLOT_BITS)).unwrap_or(usize::MAX);
+        let slots = slot_of(greatest).saturating_add(1).checked_next_multiple_of(BIT_SET_STEP)?;
+        let filled = self.bit_sets.iter().map(|(_, bits)| bits.slots as usize).sum::<usize>();
+        if values.len() <= SEARCHED_MAX || slots > BIT_SET_MAX.min(BIT_SETS_MAX - filled) {
+            return None;
+        }
+        let mut words = vec![0_i128; slots];
+        for value in values {
+            words[slot_of(*value)] |= 1 << ((value - least) % i128::from(BitSet::SLOT_BITS));
+        }
+        let least = self.value(value_type, least);
+        let first = self.parameters.slots.len() as u32;
+        for word in words {
+            self.parameters.push(BIT_SET_SLOT, word);
+        }
+        let bits = BitSet { least, first, slots: slots as u32 };
+        self.bit_sets.push((values.clone(), bits));
+        Some(bits)
     }
 
     /// First slot and length of the items, ascending, NULLs left out. The greatest is repeated, so that programs are the same for lists of up to a
@@ -247,12 +291,18 @@ impl Resolver<'_> {
     }
 
     fn in_numbers(&mut self, expr: &Expr, list: &[Scalar]) -> Result<Truth, Refusal> {
-        if list.len() > IN_LIST_MAX {
-            return Err(Refusal::TooComplex { what: "items of an IN list", given: list.len(), limit: IN_LIST_MAX });
+        let distinct: BTreeSet<i128> = list.iter().filter_map(fixed_width).collect();
+        if distinct.len() > IN_LIST_MAX {
+            return Err(Refusal::TooComplex { what: "values of an IN list", given: distinct.len(), limit: IN_LIST_MAX });
         }
         let number = self.number(expr)?;
         let value_type = number.value_type;
-        if list.len() > COMPARED_MAX && !list.iter().all(is_null) {
+        if value_type.is_integer()
+            && let Some(bits) = self.literals.bit_set(value_type, &distinct)
+        {
+            return Ok(Truth::InBits { number: Box::new(number), bits });
+        }
+        if list.len() > COMPARED_MAX && !distinct.is_empty() {
             let (first, count) = self.literals.sorted(value_type, list);
             return Ok(Truth::InSorted { number: Box::new(number), first, count });
         }

@@ -1,4 +1,4 @@
-//! Looking a value up in a list of parameters: a binary search without branches, the same number of steps for every row.
+//! Looking a value up in a list of parameters, without branches: its bit in a set, or a binary search of the same number of steps for every row.
 
 use nearside_programs::ValueType;
 use nearside_programs::abi::columnar::PARAMETERS;
@@ -7,7 +7,8 @@ use nearside_programs::isa::{AluOp, Size};
 use super::bits::Bits;
 use super::emit::{Emitter, Term};
 use super::machine::Value;
-use super::order::{Class, compare, compare_wide};
+use super::node::BitSet;
+use super::order::{Class, compare, compare_wide, less};
 use super::wide::Wide;
 use crate::fragment::{CompareOp, is_decimal};
 
@@ -29,6 +30,26 @@ impl Emitter<'_> {
         }
         let item = self.item(base, first, value_type);
         self.compare_keys(CompareOp::Eq, &item, key, value_type)
+    }
+
+    /// 1 if the integer is in the set, else 0.
+    pub(super) fn has_bit(&mut self, key: &Term, bits: BitSet) -> Value {
+        let least = self.rows.parameter(bits.least, 0);
+        let position = self.rows.binary(AluOp::Sub, key.low, least);
+        let end = self.rows.constant(i64::from(bits.slots) * i64::from(BitSet::SLOT_BITS));
+        let is_inside = less(Class::Unsigned, position, end, &mut self.rows);
+        // Outside, bit 0 is looked at in vain.
+        let mask = self.rows.negate(is_inside);
+        let position = self.rows.binary(AluOp::And, position, mask);
+        let byte = self.rows.binary(AluOp::Rsh, position, 3);
+        let word = self.rows.binary(AluOp::And, byte, -8);
+        let parameters = self.rows.field(PARAMETERS);
+        let (base, offset) = self.rows.element(parameters, i64::from(bits.first * SLOT_LEN));
+        let address = self.rows.binary(AluOp::Add, base, word);
+        let word = self.rows.load(Size::D, false, address, offset);
+        // A shift takes the lowest six bits of its distance.
+        let bit = self.rows.binary(AluOp::Rsh, word, position);
+        self.rows.binary(AluOp::And, bit, is_inside)
     }
 
     /// The key of the parameter that is `slot` slots from `base`.

@@ -34,7 +34,7 @@ impl Emitter<'_> {
                 let (left, right) = (self.is_known(left), self.is_known(right));
                 left.and(right, &mut self.rows)
             }
-            Truth::InSorted { number, .. } => self.number(number).known,
+            Truth::InSorted { number, .. } | Truth::InBits { number, .. } => self.number(number).known,
             Truth::Compare { left, right, .. } => {
                 let (left, right) = (self.number(left).known, self.number(right).known);
                 left.and(right, &mut self.rows)
@@ -76,6 +76,11 @@ impl Emitter<'_> {
             Truth::InSorted { number, first, count } => {
                 let key = self.key(number);
                 let bit = self.is_one_of(&key, number.value_type, *first, *count);
+                self.bits_are(Bits::row(bit), wanted, key.known)
+            }
+            Truth::InBits { number, bits } => {
+                let key = self.key(number);
+                let bit = self.has_bit(&key, *bits);
                 self.bits_are(Bits::row(bit), wanted, key.known)
             }
             Truth::CompareTruths { op, left, right } => {

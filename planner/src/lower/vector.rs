@@ -84,7 +84,7 @@ impl WholeColumns<'_> {
             Truth::Or(left, right) => self.truth(left)?.or(self.truth(right)?),
             Truth::Not(inner) => self.truth(inner)?.not(),
             Truth::IsKnown(Known::Truth(inner)) => Truth::IsKnown(Known::Truth(Box::new(self.truth(inner)?))),
-            Truth::IsKnown(Known::Number(_)) | Truth::InSorted { .. } | Truth::Case { .. } => return None,
+            Truth::IsKnown(Known::Number(_)) | Truth::InSorted { .. } | Truth::InBits { .. } | Truth::Case { .. } => return None,
         })
     }
 

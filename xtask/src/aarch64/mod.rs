@@ -1,8 +1,10 @@
-//! The engine's tests as an aarch64 build, under QEMU's user mode: the DPU's processor, on a developer's machine.
+//! The engine's tests and the daemon as aarch64 builds, under QEMU's user mode: the DPU's processor, on a developer's machine.
 //!
 //! Rust's standard library for aarch64, a compiler that fits it, and QEMU come from Debian and are only unpacked, below
 //! `target/aarch64/`; the linker and the C library are packages that must be installed. Signals, memory protection and threads are
 //! the emulator's, which passes them on: what faults there faults here.
+
+mod daemon;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +18,7 @@ use crate::stage::Stage;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// What is built; nothing of it needs a C compiler.
+/// What is tested; nothing of it needs a C compiler.
 const PACKAGES: [&str; 2] = ["nearside-programs", "nearside-engine"];
 
 /// Installed with `apt-get install`: linker, C library, what Debian's Rust compiler is linked to.
@@ -44,7 +46,7 @@ pub(crate) fn run(optional: bool) -> Result<()> {
     fs::create_dir_all(target)?;
     let folder = absolute(Path::new(target))?;
     match tools(&folder) {
-        Ok(tools) => test(&folder, &tools),
+        Ok(tools) => test(&folder, &tools).and_then(|()| daemon::test(&folder, &tools)),
         Err(error) if optional => {
             println!("SKIP aarch64: {error:#}");
             Ok(())
