@@ -55,41 +55,6 @@ impl Worker {
         Ok(())
     }
 
-    /// All of the program where every column is at hand: rows that pass the conjuncts are added to their groups, as by [`Self::aggregate`].
-    ///
-    /// The selection stays in the cage from one conjunct to the next, and where no row is left the rest is not run.
-    ///
-    /// # Errors
-    /// As [`Worker::aggregate`].
-    pub fn filter_and_aggregate(
-        &mut self,
-        columns: &[Option<ArrayRef>],
-        rows: usize,
-        emit: &mut dyn FnMut(RecordBatch),
-    ) -> Result<(), DeviceError> {
-        let program = self.runner.program.clone();
-        let Some(main) = &program.main else {
-            return Err(DeviceError::Internal { reason: "aggregation without main".into() });
-        };
-        check_rows(program.manifest(), columns, rows, None)?;
-        for (start, rows) in slices(rows) {
-            let batch = Batch::new(columns, start, rows);
-            self.write_selection(None, rows);
-            let mut any = true;
-            for entry in &program.selects {
-                self.call_whole(entry, &batch)?;
-                any = self.runner.narrow_selection();
-                if !any {
-                    break;
-                }
-            }
-            if any {
-                self.aggregate_batch(main, &batch, emit)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The partials of all groups, which are then forgotten. Without group keys there is exactly one row, also over no rows; with keys none if there is
     /// no group. `None` for a projection.
     ///

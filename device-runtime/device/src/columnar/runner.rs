@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Decimal128Type;
 use nearside_engine::{Fuel, Module};
-use nearside_programs::abi::columnar::{BITMAP_LEN, FAULT_ARITHMETIC};
+use nearside_programs::abi::columnar::FAULT_ARITHMETIC;
 use nearside_programs::manifest::RangeStep;
 use nearside_programs::{Parameters, ValueType};
 
@@ -111,15 +111,6 @@ impl Runner {
     pub(super) fn selection_mut(&mut self) -> &mut [u8] {
         let place = self.layout.selection;
         place.of_mut(self.cage.region_mut(INPUT))
-    }
-
-    /// Takes the rows that the last conjunct's result does not have away from the selection; whether any are left.
-    pub(super) fn narrow_selection(&mut self) -> bool {
-        let mut result = [0; BITMAP_LEN as usize];
-        result.copy_from_slice(self.layout.result.of(self.cage.region(WORK)));
-        let selection = self.selection_mut();
-        selection.iter_mut().zip(&result).for_each(|(selected, passed)| *selected &= passed);
-        selection.iter().any(|byte| *byte != 0)
     }
 
     /// Region [`WORK`].

@@ -135,7 +135,7 @@ impl Worker {
     }
 
     /// Runs an entry point that must consume the whole batch; the selection is in the cage.
-    pub(super) fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
+    fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
         let arguments = Arguments { version, first: 0, capacity: 1 };
         let returned = self.runner.call(entry, batch, &mut self.state, &arguments)?;

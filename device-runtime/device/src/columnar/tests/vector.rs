@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
@@ -394,29 +394,6 @@ fn gathering() {
         let batches = loaded.run(&table(false), &options, 8).unwrap();
         assert_eq!(integer(&batches[0], 0, 0), (0..ROWS).filter(|row| d(*row) == Some(250)).count() as i128);
         assert_eq!(integer(&batches[0], 7, 0), 250);
-    }
-}
-
-/// Conjuncts and aggregate in one go come to what they come to one by one: batches that no row, some rows and all rows of pass, and one that is not whole.
-#[test]
-fn everything_at_once() {
-    let text =
-        "scan (k: i64, v: i64) | filter k >= 100 | filter v < 700 | filter k <> 20000 | aggregate n: count(*), t: sum(k * v)";
-    let (_, loaded) = Loaded::parse(text);
-    let rows = 20_001;
-    let columns: [ArrayRef; 2] = [
-        Arc::new((0..rows).map(|row: i64| if row < 8192 { 7 } else { row }).collect::<Int64Array>()),
-        Arc::new((0..rows).map(|row: i64| row * 7 % 1000).collect::<Int64Array>()),
-    ];
-    let fields = ["k", "v"].map(|name| Field::new(name, DataType::Int64, false));
-    let table = RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns.to_vec()).unwrap();
-    for options in engines() {
-        let expected = loaded.run(&table, &options, 8).unwrap();
-        let mut worker = loaded.worker(&table.schema(), &options, 8).unwrap();
-        let columns: Vec<_> = columns.iter().cloned().map(Some).collect();
-        worker.filter_and_aggregate(&columns, rows as usize, &mut |_| panic!("one group")).unwrap();
-        assert_eq!(worker.finish().unwrap().as_ref(), expected.first(), "{options:?}");
-        assert_eq!(integer(&expected[0], 0, 0), (8192..20_000).filter(|row| row * 7 % 1000 < 700).count() as i128);
     }
 }
 
