@@ -16,7 +16,7 @@ const FRAGMENTS: [&str; 5] = [
 ///
 /// # Panics
 /// The planner does not take one of them.
-pub fn programs() -> Vec<(Fragment, Compiled)> {
+pub(crate) fn programs() -> Vec<(Fragment, Compiled)> {
     let compiled = FRAGMENTS.map(|text| {
         let fragment: Fragment = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         let compiled = compile(&fragment, &Capabilities::all()).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));

@@ -5,11 +5,11 @@ use rand::RngCore;
 /// Answers a generator's questions from an input, front to back: two bytes for a small choice, eight for a number. After the last byte every
 /// answer is zero, so that any input is a whole sequence, and near inputs make near programs.
 #[derive(Debug)]
-pub struct Choices<'a>(&'a [u8]);
+pub(crate) struct Choices<'a>(&'a [u8]);
 
 impl<'a> Choices<'a> {
     /// The choices in an input.
-    pub fn new(input: &'a [u8]) -> Self {
+    pub(crate) fn new(input: &'a [u8]) -> Self {
         Self(input)
     }
 

@@ -10,7 +10,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::{files, fragments};
+use super::files;
+use crate::fragments;
 
 /// Most rows that leave: a file may say that a few bytes are a million equal rows, which is true, and dull.
 const ROWS_MAX: u64 = 100_000;
@@ -19,10 +20,10 @@ const PATH: &str = "t.parquet";
 
 /// A device, and honest requests for each of [`fragments::programs`].
 #[derive(Debug)]
-pub struct Host {
+pub(crate) struct Host {
     store: Arc<dyn ObjectStore>,
     /// With one worker: what an input does must not depend on what threads do.
-    pub device: Arc<Embedded>,
+    pub(crate) device: Arc<Embedded>,
     requests: Vec<Request>,
 }
 
@@ -31,7 +32,7 @@ impl Host {
     ///
     /// # Panics
     /// The device does not take our programs.
-    pub async fn new(memory: u64, file: &[u8]) -> Self {
+    pub(crate) async fn new(memory: u64, file: &[u8]) -> Self {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let config = Config {
             workers: 1,
@@ -52,12 +53,12 @@ impl Host {
     ///
     /// # Panics
     /// Never: memory takes everything.
-    pub async fn put(&self, file: &[u8]) {
+    pub(crate) async fn put(&self, file: &[u8]) {
         self.store.put(&Path::from(PATH), Bytes::copy_from_slice(file).into()).await.expect("memory takes everything");
     }
 
     /// The requests, over a file of so many bytes.
-    pub fn requests(&self, size: u64) -> impl Iterator<Item = Request> + '_ {
+    pub(crate) fn requests(&self, size: u64) -> impl Iterator<Item = Request> + '_ {
         self.requests.iter().cloned().map(move |mut request| {
             let Input::Objects { objects, .. } = &mut request.input;
             objects.push(ObjectSlice { path: PATH.into(), size, etag: None, row_groups: RowGroups::All });
@@ -71,7 +72,8 @@ async fn requests(device: &Embedded) -> Vec<Request> {
     let mut requests = Vec::new();
     for (fragment, compiled) in fragments::programs() {
         let program = device.load(compiled.object.write().into()).await.expect("a program of ours");
-        let fields = fragment.columns.iter().map(|column| table.field_with_name(&column.name).expect("a column of the files").clone());
+        let fields =
+            fragment.columns.iter().map(|column| table.field_with_name(&column.name).expect("a column of the files").clone());
         let input = Input::Objects { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), objects: Vec::new() };
         let options = Options { limit: Some(ROWS_MAX), ..Options::default() };
         requests.push(Request { program, input, parameters: compiled.parameters, options });
@@ -86,7 +88,7 @@ async fn requests(device: &Embedded) -> Vec<Request> {
 ///
 /// # Panics
 /// A batch is not.
-pub async fn drain(mut execution: Execution) -> Result<(), DeviceError> {
+pub(crate) async fn drain(mut execution: Execution) -> Result<(), DeviceError> {
     while let Some(event) = execution.events.try_next().await? {
         if let Event::Batch { batch, .. } = event {
             assert_eq!(batch.schema(), execution.schema);

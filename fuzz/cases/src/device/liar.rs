@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// What a [`Liar`] says next, whatever it is asked.
 #[derive(Clone, Debug)]
-pub enum Lie {
+pub(crate) enum Lie {
     /// To an execution.
     Messages(Vec<FlightData>),
     /// To an action.
@@ -28,7 +28,7 @@ pub enum Lie {
 
 /// A peer of the right version that lies about everything else.
 #[derive(Clone, Debug)]
-pub struct Liar(Arc<Mutex<State>>);
+pub(crate) struct Liar(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -38,20 +38,22 @@ struct State {
 
 impl Liar {
     /// Serves on a listener, as long as the runtime lives.
-    pub fn serve(listener: TcpListener) -> Self {
+    pub(crate) fn serve(listener: TcpListener) -> Self {
         let liar = Self(Arc::new(Mutex::new(State { lie: Lie::Results(Vec::new()), heard: None })));
         let service = FlightServiceServer::new(liar.clone());
-        tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(
+            tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)),
+        );
         liar
     }
 
     /// What to say from now on.
-    pub fn tell(&self, lie: Lie) {
+    pub(crate) fn tell(&self, lie: Lie) {
         self.state().lie = lie;
     }
 
     /// The first message of the last execution it was asked for.
-    pub fn heard(&self) -> Option<FlightData> {
+    pub(crate) fn heard(&self) -> Option<FlightData> {
         self.state().heard.clone()
     }
 

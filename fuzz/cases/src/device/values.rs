@@ -13,7 +13,7 @@ use nearside_programs::{Parameters, ValueType};
 ///
 /// # Panics
 /// Two columns of one name.
-pub fn table(columns: &[ColumnSpec], rows: usize) -> RecordBatch {
+pub(crate) fn table(columns: &[ColumnSpec], rows: usize) -> RecordBatch {
     let arrays: Vec<ArrayRef> = columns.iter().enumerate().map(|(index, spec)| column(spec.value_type, index, rows)).collect();
     let fields = columns.iter().zip(&arrays).map(|(spec, array)| Field::new(&spec.name, array.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -22,7 +22,7 @@ pub fn table(columns: &[ColumnSpec], rows: usize) -> RecordBatch {
 }
 
 /// Literals of these types.
-pub fn parameters(types: &[ValueType]) -> Parameters {
+pub(crate) fn parameters(types: &[ValueType]) -> Parameters {
     let mut parameters = Parameters::default();
     for (index, value_type) in types.iter().enumerate() {
         match (value_type, index % 3) {
