@@ -173,7 +173,7 @@ impl<R: Rng> Generator<R> {
 
     fn access(&mut self) -> Instruction {
         let size = self.size();
-        let base = self.read();
+        let base = self.base();
         let offset = self.displacement(base, size);
         if self.random.random() {
             let signed = size != Size::D && self.random.random();
@@ -186,7 +186,7 @@ impl<R: Rng> Generator<R> {
         let size = if self.random.random() { Size::W } else { Size::D };
         let op = *ATOMICS.choose(&mut self.random).unwrap();
         let fetch = matches!(op, AtomicOp::Exchange | AtomicOp::CompareExchange) || self.random.random();
-        let base = self.read();
+        let base = self.base();
         let offset = self.displacement(base, size) & -8;
         Instruction::Atomic { size, op, fetch, base, offset, src: self.written() }
     }
@@ -209,6 +209,11 @@ impl<R: Rng> Generator<R> {
         } else {
             self.random.random_range(-16..16) * size.bytes() as i16
         }
+    }
+
+    /// Often the frame, so that a program gets somewhere.
+    fn base(&mut self) -> Reg {
+        if self.random.random() { Reg::R10 } else { self.read() }
     }
 
     fn read(&mut self) -> Reg {
