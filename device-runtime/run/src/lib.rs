@@ -1,6 +1,6 @@
 //! `nearside-run`: runs one eBPF program, and says what came of it.
 //!
-//! Without a subcommand a [plain program](plain): hex in, r0 out, as public conformance runners drive a virtual machine. [`xdp`]: an object's program over the
+//! Without a subcommand a plain program (`plain.rs`): hex in, r0 out, as public conformance runners drive a virtual machine. [`xdp`]: an object's program over the
 //! packets of a capture. Results go to standard
 //! output, everything else to standard error, an error as one line. Exit codes: 0, 1 (the program or its input failed), 2 (the command line cannot work).
 //! No DataFusion, no Arrow, no network.
