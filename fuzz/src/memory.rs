@@ -12,7 +12,7 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 ///
 /// # Panics
 /// Two limits at a time.
-pub fn within<T>(limit: usize, work: impl FnOnce() -> T) -> T {
+pub(crate) fn within<T>(limit: usize, work: impl FnOnce() -> T) -> T {
     set_limit(ALLOCATOR.allocated().saturating_add(limit));
     let result = work();
     set_limit(usize::MAX);

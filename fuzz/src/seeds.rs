@@ -8,7 +8,7 @@ use std::{env, fs};
 ///
 /// # Panics
 /// The folder cannot be written to.
-pub fn seed(inputs: impl IntoIterator<Item = Vec<u8>>) {
+pub(crate) fn seed(inputs: impl IntoIterator<Item = Vec<u8>>) {
     let Some(corpus) = env::args_os().skip(1).map(PathBuf::from).find(|path| path.is_dir()) else { return };
     for (index, input) in inputs.into_iter().enumerate() {
         let path = corpus.join(format!("seed-{index}"));

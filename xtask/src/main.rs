@@ -49,6 +49,15 @@ enum Command {
         /// How long each of them runs.
         #[arg(long, default_value_t = 300)]
         seconds: u64,
+        /// Only targets that need neither Arrow nor gRPC.
+        #[arg(long)]
+        engine: bool,
+        /// Where the tools for it cannot be had, say so and succeed.
+        #[arg(long)]
+        optional: bool,
+        /// Then add to what fuzz/kept/ has, which is what the tests of fuzz/cases replay.
+        #[arg(long)]
+        keep: bool,
     },
 }
 
@@ -57,7 +66,7 @@ fn main() -> ExitCode {
         Command::Test { quick } => test(quick),
         Command::Search { seconds } => search(seconds),
         Command::Aarch64 { optional } => aarch64::run(optional),
-        Command::Fuzz { seconds } => fuzz::run(seconds),
+        Command::Fuzz { seconds, engine, optional, keep } => fuzz::run(fuzz::Choice { seconds, engine, optional, keep }),
     };
     // Not returned: `RUST_BACKTRACE` would hide the one line that says what to do.
     done.map_or_else(

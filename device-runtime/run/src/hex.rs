@@ -2,7 +2,7 @@
 
 /// The text is no bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HexError {
+pub enum HexError {
     /// A character that is neither a hex digit nor white space.
     #[error("{found:?} at character {position} is no hex digit")]
     Digit {
@@ -20,7 +20,10 @@ pub(crate) enum HexError {
 }
 
 /// Reads bytes; white space is ignored.
-pub(crate) fn parse(text: &str) -> Result<Vec<u8>, HexError> {
+///
+/// # Errors
+/// The text is no bytes.
+pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     let mut bytes = Vec::with_capacity(text.len() / 2);
     let (mut digits, mut high) = (0, 0);
     for (index, found) in text.chars().enumerate().filter(|(_, found)| !found.is_whitespace()) {
@@ -36,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u8>, HexError> {
 }
 
 /// Writes bytes, two digits each.
-pub(crate) fn print(bytes: &[u8]) -> String {
+pub fn print(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

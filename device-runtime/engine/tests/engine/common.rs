@@ -136,7 +136,7 @@ impl Both {
 }
 
 /// QEMU reports the fault of an unaligned access at the multiple of 8 before it, where an aarch64 processor reports the byte.
-pub(crate) fn emulated(result: &mut Result<u64, Trap>, exact: u32) {
+pub(crate) fn emulated<T>(result: &mut Result<T, Trap>, exact: u32) {
     if let Err(Trap::Memory { address, .. }) = result
         && cfg!(target_arch = "aarch64")
         && exact.wrapping_sub(*address) < 8

@@ -1,62 +1,40 @@
 //! Packets: where they are, what helpers do to them, what becomes of them; the same in both engines.
 
-use nearside_engine::packet::{Clock, Environment, Mode, Packet, PacketCage, PacketError, Redirect, Verdict};
-use nearside_engine::{Backend, Code, Fuel, HelperFault, MapLimits, MapSetup, Maps, Module, Trap};
+use nearside_engine::packet::{Mode, Packet, PacketError, Redirect, Verdict};
+use nearside_engine::{Code, Fuel, HelperFault, Trap};
 use nearside_programs::abi::packet::{Action, PACKET_LEN_MAX};
 use nearside_programs::isa::Slot;
 use nearside_programs::manifest::Target;
 use nearside_programs::{MapKind, MapSpec};
 
 use crate::common::{FUEL, text_code};
+use crate::lanes::{Lane, Lanes, Outcome};
 
-/// What a program made of a packet.
-#[derive(Debug, PartialEq)]
-struct Outcome {
-    verdict: Verdict,
-    packet: Vec<u8>,
-    metadata: Vec<u8>,
-    log: Vec<String>,
-    fuel: u64,
-}
+/// CPUs that per-CPU maps have a value for.
+const CPUS: u32 = 4;
 
-/// Runs one program over packets, in one cage for each engine; they must agree.
-struct Both([(Module, PacketCage, Environment); 2]);
+/// Programs over packets of one interface and queue.
+struct Both(Lanes);
 
 impl Both {
     fn new(text: &str) -> Self {
         Self::with_code(&text_code(text).code, &[])
     }
 
-    /// Maps of its own for each engine.
     fn with_code(slots: &[Slot], specs: &[MapSpec]) -> Self {
-        let one = |backend| {
-            let code = Code { slots, entries: &[0], maps: specs, target: Target::Packet };
-            let mut environment = Environment::new(3, 42);
-            environment.clock = Clock::Fixed(1_000_000_007);
-            let mut cage = PacketCage::new().unwrap();
-            let maps = Maps::new(specs, &MapSetup { cpus: 4, limits: MapLimits::default(), entries: &[] }).unwrap();
-            if let Some(devices) = maps.find("devices") {
-                maps.host(devices).unwrap().update(&[1, 0, 0, 0], &[9, 0, 0, 0], 0).unwrap();
+        let lanes = Lanes::new(Code { slots, entries: &[0], maps: specs, target: Target::Packet }, &[], CPUS);
+        for lane in &lanes.0 {
+            if let Some(devices) = lane.maps.find("devices") {
+                lane.maps.host(devices).unwrap().update(&[1, 0, 0, 0], &[9, 0, 0, 0], 0).unwrap();
             }
-            cage.attach(&maps).unwrap();
-            (Module::compile(code, backend).unwrap(), cage, environment)
-        };
-        Self([Backend::Interpreter, Backend::Jit].map(one))
+        }
+        Self(lanes)
     }
 
     fn run(&mut self, bytes: &[u8]) -> Outcome {
-        let packet = Packet { bytes, ingress_ifindex: 7, rx_queue_index: 9 };
-        let [interpreted, mut translated] = self.0.each_mut().map(|(module, cage, environment)| {
-            let mut fuel = Fuel(FUEL);
-            let verdict = cage.run(module, 0, packet, &mut fuel, environment, Mode::Run).unwrap();
-            let log = environment.take_log().collect();
-            Outcome { verdict, packet: cage.packet().to_vec(), metadata: cage.metadata().to_vec(), log, fuel: fuel.0 }
-        });
-        if matches!(interpreted.verdict.result, Err(Trap::Memory { .. })) {
-            translated.fuel = interpreted.fuel;
-        }
-        assert_eq!(interpreted, translated);
-        interpreted
+        let outcome = self.0.run(Packet { bytes, ingress_ifindex: 7, rx_queue_index: 9 }, FUEL);
+        self.0.compare_maps(CPUS);
+        outcome
     }
 }
 
@@ -263,7 +241,7 @@ fn surroundings_are_the_environments() {
     for clock in [5, 125, 160] {
         returns(&format!("call {clock:#x}\nexit"), &BYTES, 1_000_000_007);
     }
-    returns("call 0x8\nexit", &BYTES, 3);
+    returns("call 0x8\nexit", &BYTES, 1);
     // Two draws differ, and a second environment of the same seed draws the same.
     let text = "call 0x7\nr6 = r0\ncall 0x7\nr0 ^= r6\nexit";
     let first = run(text, &BYTES).verdict.result;
@@ -325,7 +303,7 @@ fn packets_have_a_length_limit() {
     assert_eq!(both.run(&bytes).verdict.result, Ok(77));
     assert_eq!(both.run(&BYTES).verdict.result, Ok(64));
     bytes.push(0);
-    let (module, cage, environment) = &mut both.0[0];
+    let Lane { module, cage, environment, .. } = &mut both.0.0[0];
     let packet = Packet { bytes: &bytes, ingress_ifindex: 0, rx_queue_index: 0 };
     let error = cage.run(module, 0, packet, &mut Fuel(FUEL), environment, Mode::Run).unwrap_err();
     assert!(matches!(error, PacketError::TooLong(_)));
@@ -338,8 +316,8 @@ fn packets_have_a_length_limit() {
 /// An `lddw` is one instruction.
 #[test]
 fn instructions_are_counted() {
-    let (module, mut cage, mut environment) =
-        Both::new("r0 = 0x2 ll\nif r0 == 0x2 goto +0x1\nr0 = 0x1\nexit").0.into_iter().next_back().unwrap();
+    let Lane { module, mut cage, mut environment, .. } =
+        Both::new("r0 = 0x2 ll\nif r0 == 0x2 goto +0x1\nr0 = 0x1\nexit").0.0.into_iter().next_back().unwrap();
     let packet = Packet { bytes: &BYTES, ingress_ifindex: 0, rx_queue_index: 0 };
     let verdict = cage.run(&module, 0, packet, &mut Fuel(FUEL), &mut environment, Mode::Count).unwrap();
     assert_eq!(verdict, Verdict { result: Ok(2), redirect: None, instructions: Some(3) });

@@ -22,16 +22,18 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// A packet of a capture.
-pub(super) struct Captured {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Captured {
     /// Seconds, and the fraction in the file's resolution.
     time: (u32, u32),
     /// Bytes it had on the wire.
     original_len: u32,
-    pub(super) bytes: Vec<u8>,
+    /// What is there of them.
+    pub bytes: Vec<u8>,
 }
 
 /// A capture, packet by packet.
-pub(super) struct Capture {
+pub struct Capture {
     path: PathBuf,
     format: Format,
     header: PcapHeader,
@@ -47,12 +49,21 @@ enum Format {
 }
 
 impl Capture {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        Self::open_unnamed(path).with_context(|| format!("capture {}", path.display()))
+    /// A file's, whatever its format.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let open = || Self::read(path, Box::new(File::open(path)?));
+        open().with_context(|| format!("capture {}", path.display()))
     }
 
-    fn open_unnamed(path: &Path) -> anyhow::Result<Self> {
-        let (reader, magic) = peek(Box::new(File::open(path)?))?;
+    /// What a file of that name holds.
+    ///
+    /// # Errors
+    /// It is no capture.
+    pub fn read(path: &Path, reader: Box<dyn Read>) -> anyhow::Result<Self> {
+        let (reader, magic) = peek(reader)?;
         let (reader, magic) =
             if magic.starts_with(&GZIP) { peek(Box::new(MultiGzDecoder::new(BufReader::new(reader))))? } else { (reader, magic) };
         if magic == PCAPNG {
@@ -79,7 +90,11 @@ impl Capture {
     }
 
     /// The next packet, if there is one.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Captured>> {
+    ///
+    /// # Errors
+    /// What is there is no packet, or one that cannot stand beside those before it.
+    #[expect(clippy::should_implement_trait, reason = "after an error there is no next one")]
+    pub fn next(&mut self) -> anyhow::Result<Option<Captured>> {
         let next = match &mut self.format {
             Format::Pcap(reader) => next_record(reader),
             Format::PcapNg { first: first @ Some(_), .. } => Ok(first.take()),

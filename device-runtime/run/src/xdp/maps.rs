@@ -21,11 +21,11 @@ const SETUP_LEN_MAX: u64 = 256 << 20;
 const BATCH: usize = 1024;
 
 /// Contents of maps, by name.
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct Contents(BTreeMap<String, Vec<Entry>>);
+pub struct Contents(BTreeMap<String, Vec<Entry>>);
 
-#[derive(Deserialize, Serialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     /// Records of ring buffers and perf event arrays have none.
@@ -39,13 +39,24 @@ impl Contents {
         let read = || -> anyhow::Result<Self> {
             let len = std::fs::metadata(path)?.len();
             ensure!(len <= SETUP_LEN_MAX, "{len} bytes; the limit is {SETUP_LEN_MAX}");
-            Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+            Self::parse(&std::fs::read(path)?)
         };
         read().with_context(|| format!("maps {}", path.display()))
     }
 
+    /// What a file says.
+    ///
+    /// # Errors
+    /// It is not of this form.
+    pub fn parse(json: &[u8]) -> anyhow::Result<Self> {
+        Ok(serde_json::from_slice(json)?)
+    }
+
     /// Adds the inner maps that only this file names to the object's.
-    pub(super) fn declare(&self, object: &mut Object) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// There would be too many.
+    pub fn declare(&self, object: &mut Object) -> anyhow::Result<()> {
         for (name, entries) in &self.0 {
             // Names that are not there yet may come; what is missing in the end is noticed when maps are filled.
             let outer = object.maps.iter().find(|map| map.name == *name);
@@ -61,7 +72,10 @@ impl Contents {
     }
 
     /// First slots of the programs that program arrays will have.
-    pub(super) fn programs(&self, object: &Object) -> anyhow::Result<Vec<u32>> {
+    ///
+    /// # Errors
+    /// The object has no such program.
+    pub fn programs(&self, object: &Object) -> anyhow::Result<Vec<u32>> {
         let mut slots = Vec::new();
         for (name, entries) in &self.0 {
             let is_array = |map: &MapSpec| map.name == *name && map.kind == MapKind::ProgramArray;
@@ -76,7 +90,10 @@ impl Contents {
     }
 
     /// Puts everything into an instance's maps.
-    pub(super) fn fill(&self, object: &Object, maps: &Maps) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// It does not fit there; what came before is in the maps.
+    pub fn fill(&self, object: &Object, maps: &Maps) -> anyhow::Result<()> {
         for (name, entries) in &self.0 {
             let map = maps.find(name).and_then(|index| maps.host(index)).with_context(|| unknown(object, name))?;
             for (index, entry) in entries.iter().enumerate() {
@@ -87,7 +104,10 @@ impl Contents {
     }
 
     /// What is in an instance's maps; records that are taken are gone.
-    pub(super) fn take(object: &Object, maps: &Maps) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// The instance is not of this object.
+    pub fn take(object: &Object, maps: &Maps) -> anyhow::Result<Self> {
         let mut contents = BTreeMap::new();
         for (index, spec) in maps.specs().enumerate() {
             let map = maps.host(index).with_context(|| format!("map `{}` is missing", spec.name))?;
@@ -97,8 +117,16 @@ impl Contents {
         Ok(Self(contents))
     }
 
+    /// As a file says it.
+    ///
+    /// # Errors
+    /// Never: names and hex digits are JSON.
+    pub fn to_json(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
+    }
+
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let write = || -> anyhow::Result<()> { Ok(std::fs::write(path, serde_json::to_vec_pretty(self)?)?) };
+        let write = || -> anyhow::Result<()> { Ok(std::fs::write(path, self.to_json()?)?) };
         write().with_context(|| format!("maps {}", path.display()))
     }
 }

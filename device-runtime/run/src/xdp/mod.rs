@@ -14,9 +14,10 @@ use nearside_engine::packet::{Clock, Packet};
 use nearside_programs::Object;
 
 use crate::plain::trapped;
-use capture::{Capture, Captured, Outputs};
+use capture::Outputs;
+pub use capture::{Capture, Captured};
 use lane::{Lane, Outcome};
-use maps::Contents;
+pub use maps::Contents;
 use program::Program;
 
 /// Interface and queue that packets come from, as the kernel's `BPF_PROG_TEST_RUN` has them: loopback's first.

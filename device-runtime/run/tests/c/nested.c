@@ -1,25 +1,11 @@
 /* Maps of maps, and redirects by map and by number. */
 #include "xdp.h"
 
-struct inner {
-    __uint(type, ARRAY);
-    __uint(max_entries, 2);
-    __type(key, u32);
-    __type(value, u64);
-};
-struct inner red SEC(".maps"), blue SEC(".maps");
-struct {
-    __uint(type, ARRAY_OF_MAPS);
-    __uint(max_entries, 4);
-    __type(key, u32);
-    __array(values, struct inner);
-} colours SEC(".maps") = {.values = {[1] = &red}};
-struct {
-    __uint(type, HASH_OF_MAPS);
-    __uint(max_entries, 4);
-    __type(key, u32);
-    __array(values, struct inner);
-} hashed SEC(".maps");
+TEMPLATE(inner, ARRAY, 2, u32, u64);
+INNER_MAP(inner, red, ARRAY, 2, u32, u64);
+INNER_MAP(inner, blue, ARRAY, 2, u32, u64);
+MAP_OF_MAPS(ARRAY_OF_MAPS, colours, 4, inner, [1] = &red);
+MAP_OF_MAPS(HASH_OF_MAPS, hashed, 4, inner);
 MAP(DEVMAP, ports, 4, u32, u32);
 MAP(DEVMAP_HASH, numbered, 4, u32, u32);
 

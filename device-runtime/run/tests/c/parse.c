@@ -18,13 +18,7 @@ MAP(PERCPU_ARRAY, by_action, 5, u32, u64);
 MAP(HASH, flows, 16, struct flow, struct traffic);
 MAP(PERCPU_HASH, sources, 64, u32, u64);
 MAP(LRU_HASH, recent, 1024, u32, u16);
-struct {
-    __uint(type, LPM_TRIE);
-    __uint(max_entries, 64);
-    __uint(map_flags, 1);
-    __type(key, struct prefix);
-    __type(value, u32);
-} routes SEC(".maps");
+MAP_WITH_FLAGS(LPM_TRIE, routes, 64, struct prefix, u32, 1);
 MAP(ARRAY, results, 8, u32, s64);
 
 static void result(u32 index, s64 value)
@@ -69,8 +63,10 @@ static int classify(struct xdp_md *ctx)
     }
     if (ip->ttl == 1)
         result(3, bpf_map_delete_elem(&flows, &flow));
-    if (ip->ttl == 2)
-        result(4, bpf_map_delete_elem(&sources, &id));
+    if (ip->ttl == 2) {
+        u32 nobody = id;
+        result(4, bpf_map_delete_elem(&sources, &nobody));
+    }
     struct prefix prefix = {32, ip->destination};
     u32 *action = bpf_map_lookup_elem(&routes, &prefix);
     return action ? *action : XDP_DROP;

@@ -1,10 +1,7 @@
 /* Records: written whole, reserved and submitted or discarded, until the ring is full; and packet bytes in and out of records. */
 #include "xdp.h"
 
-struct {
-    __uint(type, RINGBUF);
-    __uint(max_entries, 4096);
-} ring SEC(".maps");
+RING(ring, 4096);
 MAP(ARRAY, results, 64, u32, s64);
 MAP(ARRAY, packets, 1, u32, u32);
 

@@ -4,12 +4,7 @@
 int again(struct xdp_md *ctx);
 int other(struct xdp_md *ctx);
 
-struct {
-    __uint(type, PROG_ARRAY);
-    __uint(max_entries, 4);
-    __uint(key_size, 4);
-    __array(values, int(void *));
-} programs SEC(".maps") = {.values = {[1] = (void *)&again, [2] = (void *)&other}};
+PROGRAMS(programs, 4, [1] = (void *)&again, [2] = (void *)&other);
 MAP(ARRAY, calls, 4, u32, u64);
 
 static void count(u32 index)

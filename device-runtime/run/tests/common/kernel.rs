@@ -7,8 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Contents of maps, by map and key, in hex. Of per-CPU maps only the first CPU's.
-pub(crate) type Maps = BTreeMap<String, BTreeMap<String, String>>;
+use super::outcome::Maps;
 
 /// Programs and maps of one object.
 pub(crate) struct Kernel {

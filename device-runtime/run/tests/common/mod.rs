@@ -11,7 +11,9 @@ use nearside_programs::{MapSpec, Object, assemble};
 use pcap_file::pcap::{PcapHeader, PcapTsResolution, PcapWriter, RawPcapPacket};
 use pcap_file::{DataLink, Endianness};
 
+pub(crate) mod cases;
 pub(crate) mod kernel;
+pub(crate) mod outcome;
 
 /// RFC 9669 §5.4: the instruction, and what it names by index.
 const LDDW: u8 = 0x18;

@@ -160,16 +160,15 @@ fn maps_of_maps() {
         spec("other", MapKind::Hash, 4, 4, 4),
     ];
     let mut world = World::new(&specs);
-    world.put(KEY, &[1, 0, 0, 0]);
-    assert_eq!(world.call(1, [reference(0), KEY, 0, 0, 0]), Ok(reference(3)));
-    assert_eq!(world.call(1, [reference(1), KEY, 0, 0, 0]), Ok(0));
+    assert_eq!(world.lookup_reference(0, &[1, 0, 0, 0]), Some(reference(3)));
+    assert_eq!(world.lookup_reference(1, &[1, 0]), None);
     assert_eq!(world.host(1, |host| host.set_map(&[1, 0], 2, 2)), Err(MapError::NotFound));
     assert_eq!(world.host(1, |host| host.set_map(&[1, 0], 2, 1)), Ok(()));
     assert_eq!(world.host(1, |host| host.set_map(&[1, 0], 3, 1)), Err(MapError::Exists));
     assert_eq!(world.host(1, |host| host.set_map(&[1, 0], 4, 0)), Err(MapError::Invalid));
     assert_eq!(world.host(0, |host| host.set_map(&[3, 0, 0, 0], 2, 0)), Err(MapError::TooBig));
     assert_eq!(world.host(0, |host| host.set_map(&[0; 4], 2, 1)), Err(MapError::Invalid));
-    let found = world.call(1, [reference(1), KEY, 0, 0, 0]).unwrap();
+    let found = world.lookup_reference(1, &[1, 0]).unwrap();
     assert_eq!(found, reference(2));
     assert_eq!(world.call(2, [found, KEY, KEY, 0, 0]), Ok(0));
     assert!(world.lookup(2, &[1, 0, 0, 0]).is_some());

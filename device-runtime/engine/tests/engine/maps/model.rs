@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 
 use nearside_programs::{MapKind, MapSpec};
-use rand::rngs::StdRng;
+use rand::Rng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 
-use super::{CPUS, World, spec};
+use super::world::{CPUS, World, spec};
 
 const OPERATIONS: usize = 1500;
 
 /// What a map holds: each key's values, one a CPU.
-pub(super) struct Model {
+pub(crate) struct Model {
     spec: MapSpec,
     cpus: usize,
     entries: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
 }
 
 impl Model {
-    pub(super) fn new(spec: &MapSpec, cpus: u32) -> Self {
+    pub(crate) fn new(spec: &MapSpec, cpus: u32) -> Self {
         let per_cpu = matches!(spec.kind, MapKind::PerCpuArray | MapKind::PerCpuHash | MapKind::LruPerCpuHash);
         let cpus = if per_cpu { cpus as usize } else { 1 };
         let mut entries = BTreeMap::new();
@@ -60,7 +59,7 @@ impl Model {
         }
     }
 
-    pub(super) fn lookup(&self, key: &[u8]) -> Option<&Vec<Vec<u8>>> {
+    pub(crate) fn lookup(&self, key: &[u8]) -> Option<&Vec<Vec<u8>>> {
         if self.spec.kind != MapKind::LpmTrie {
             return self.entries.get(key);
         }
@@ -73,7 +72,7 @@ impl Model {
     }
 
     /// `cpu`: whose value it is; `None` if all are given.
-    pub(super) fn update(&mut self, key: &[u8], value: &[Vec<u8>], cpu: Option<usize>, flags: u64) -> i32 {
+    pub(crate) fn update(&mut self, key: &[u8], value: &[Vec<u8>], cpu: Option<usize>, flags: u64) -> i32 {
         if flags > 2 {
             return libc::EINVAL;
         }
@@ -98,7 +97,7 @@ impl Model {
         0
     }
 
-    pub(super) fn delete(&mut self, key: &[u8]) -> i32 {
+    pub(crate) fn delete(&mut self, key: &[u8]) -> i32 {
         if self.is_array() || self.is_beyond(key) {
             return libc::EINVAL;
         }
@@ -106,7 +105,7 @@ impl Model {
     }
 
     /// A value as the host sees it.
-    pub(super) fn host_value(&self, values: &[Vec<u8>]) -> Vec<u8> {
+    pub(crate) fn host_value(&self, values: &[Vec<u8>]) -> Vec<u8> {
         if self.cpus == 1 && !matches!(self.spec.kind, MapKind::PerCpuArray | MapKind::PerCpuHash) {
             return values[0].clone();
         }
@@ -114,16 +113,16 @@ impl Model {
         values.iter().flat_map(padded).collect()
     }
 
-    pub(super) fn cpus(&self) -> usize {
+    pub(crate) fn cpus(&self) -> usize {
         self.cpus
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&Vec<u8>, &Vec<Vec<u8>>)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Vec<u8>, &Vec<Vec<u8>>)> {
         self.entries.iter()
     }
 }
 
-pub(super) fn specs() -> [MapSpec; 7] {
+pub(crate) fn specs() -> [MapSpec; 7] {
     [
         spec("array", MapKind::Array, 4, 12, 9),
         spec("percpu_array", MapKind::PerCpuArray, 4, 5, 9),
@@ -135,7 +134,7 @@ pub(super) fn specs() -> [MapSpec; 7] {
     ]
 }
 
-pub(super) fn key(random: &mut StdRng, spec: &MapSpec) -> Vec<u8> {
+pub(crate) fn key(random: &mut impl Rng, spec: &MapSpec) -> Vec<u8> {
     let mut key = vec![0; spec.key_len as usize];
     match spec.kind {
         MapKind::LpmTrie => {
@@ -153,38 +152,45 @@ pub(super) fn key(random: &mut StdRng, spec: &MapSpec) -> Vec<u8> {
     key
 }
 
-pub(super) fn value(random: &mut StdRng, spec: &MapSpec) -> Vec<u8> {
+pub(crate) fn value(random: &mut impl Rng, spec: &MapSpec) -> Vec<u8> {
     (0..spec.value_len).map(|_| random.random()).collect()
 }
 
-pub(super) fn flags(random: &mut StdRng) -> u64 {
+pub(crate) fn flags(random: &mut impl Rng) -> u64 {
     *[0, 0, 0, 1, 2, 3, 8, 1 << 32].choose(random).unwrap()
 }
 
 /// Whoever does it, an operation's outcome and what is there afterwards are the model's.
 #[test]
 fn random_operations_are_the_models() {
-    let specs = specs();
+    let mut world = World::new(&specs());
     for seed in 0..3 {
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut world = World::new(&specs);
-        let mut models = specs.each_ref().map(|spec| Model::new(spec, CPUS));
-        for _ in 0..OPERATIONS {
-            let map = random.random_range(0..specs.len());
-            step(&mut random, &mut world, map, &mut models[map]);
-        }
-        for (map, model) in models.iter().enumerate() {
-            let mut found = world.host(map, |host| host.entries().unwrap());
-            // A prefix map's keys are as given; the model's are canonical.
-            found.iter_mut().for_each(|(key, _)| *key = model.canonical(key));
-            found.sort();
-            let expected: Vec<_> = model.entries().map(|(key, values)| (key.clone(), model.host_value(values))).collect();
-            assert_eq!(found, expected, "seed {seed}, {}", specs[map].name);
-        }
+        println!("seed {seed}");
+        world.renew();
+        let mut random = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
+        operate(&mut random, &mut world, OPERATIONS);
     }
 }
 
-fn step(random: &mut StdRng, world: &mut World, map: usize, model: &mut Model) {
+/// So many operations on new maps of [`specs`].
+pub(crate) fn operate(random: &mut impl Rng, world: &mut World, operations: usize) {
+    let specs = specs();
+    let mut models = specs.each_ref().map(|spec| Model::new(spec, CPUS));
+    for _ in 0..operations {
+        let map = random.random_range(0..specs.len());
+        step(random, world, map, &mut models[map]);
+    }
+    for (map, model) in models.iter().enumerate() {
+        let mut found = world.host(map, |host| host.entries().unwrap());
+        // A prefix map's keys are as given; the model's are canonical.
+        found.iter_mut().for_each(|(key, _)| *key = model.canonical(key));
+        found.sort();
+        let expected: Vec<_> = model.entries().map(|(key, values)| (key.clone(), model.host_value(values))).collect();
+        assert_eq!(found, expected, "{}", specs[map].name);
+    }
+}
+
+fn step(random: &mut impl Rng, world: &mut World, map: usize, model: &mut Model) {
     let spec = model.spec.clone();
     let (key, flags) = (key(random, &spec), flags(random));
     world.cpu = random.random_range(0..CPUS);

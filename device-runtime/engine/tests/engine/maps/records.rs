@@ -158,7 +158,7 @@ fn events() {
     let packet = Some(PacketBytes { address: READ_ONLY, len: 100 });
     for side in &mut world.sides {
         let mut helpers = MapHelpers::new(1);
-        let mut output = |flags, side: &mut super::Side| {
+        let mut output = |flags, side: &mut super::world::Side| {
             let arguments = [0, reference(0), flags, VALUE, 5];
             helpers.perf_event_output(arguments, packet, &mut side.cage.memory(), &mut Fuel(FUEL))
         };

@@ -1,0 +1,3 @@
+#![no_main]
+
+nearside_fuzz::target!("packet");
