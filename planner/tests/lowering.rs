@@ -130,7 +130,8 @@ fn aggregates_over_whole_columns() {
         let main = with.object.helpers_of(with.object.function("main").unwrap()).into_iter();
         let mut called: Vec<u32> = main.filter(|helper| helper.kind == Kind::Vector).map(|helper| helper.number).collect();
         let mut expected = helpers.to_vec();
-        (called.sort_unstable(), expected.sort_unstable());
+        called.sort_unstable();
+        expected.sort_unstable();
         expected.dedup();
         assert_eq!(called, expected, "{aggregates} {by}");
         let reads_values = !with.object.manifest.as_ref().unwrap().main.as_ref().unwrap().loads.is_empty();
@@ -143,7 +144,8 @@ fn aggregates_over_whole_columns() {
                 let options = Options { backend, batch_rows: 100, groups_max: 3, narrow: true };
                 let mut given = Device::new(&compiled, options).run(&fragment, &rows).unwrap();
                 let mut expected = expected.clone();
-                (given.sort_by_key(|row| format!("{row:?}")), expected.sort_by_key(|row| format!("{row:?}")));
+                given.sort_by_key(|row| format!("{row:?}"));
+                expected.sort_by_key(|row| format!("{row:?}"));
                 assert_eq!(given, expected, "{aggregates} {by}, {backend:?}");
             }
         }

@@ -127,7 +127,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = objects.map(|object| [&[0], &object[..]].concat()).collect();
     for kind in 1..=MANIFESTS.len() as u8 {
         // Any bytes are a program; these only have to differ.
-        seeds.push((0..512_u32).map(|index| (index * index * 31 >> 3) as u8).map(|byte| byte ^ kind).collect());
+        seeds.push((0..512_u32).map(|index| ((index * index * 31) >> 3) as u8).map(|byte| byte ^ kind).collect());
         if let Some(first) = seeds.last_mut().and_then(|seed| seed.first_mut()) {
             *first = kind;
         }

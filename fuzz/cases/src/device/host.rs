@@ -43,7 +43,7 @@ impl Host {
             ..Config::default()
         };
         let device = Embedded::object_store(Arc::clone(&store), Path::default(), config);
-        let requests = requests(&*device).await;
+        let requests = requests(&device).await;
         let host = Self { store, device, requests };
         host.put(file).await;
         host

@@ -184,7 +184,7 @@ fn cells<'m>(
     width: usize,
     memory: &'m mut Memory<'_>,
 ) -> Result<&'m mut [u8], HelperFault> {
-    Ok(memory.write(address, call.state.groups.len() * width)?)
+    memory.write(address, call.state.groups.len() * width)
 }
 
 fn width(value_type: ValueType) -> usize {
