@@ -40,6 +40,8 @@ mod module;
 pub mod packet;
 mod shared;
 mod trap;
+#[cfg(nearside_unchecked)]
+mod unchecked;
 mod verify;
 
 pub use cage::{Cage, CageError};
@@ -54,4 +56,6 @@ pub use maps::{
 pub use memory::{Access, Memory, Operation, REGION_UNIT, Region};
 pub use module::{Backend, Module};
 pub use trap::Trap;
+#[cfg(nearside_unchecked)]
+pub use unchecked::Without;
 pub use verify::{Code, CompileError, FRAME_LEN, FRAMES_MAX, Reason, SLOTS_MAX};

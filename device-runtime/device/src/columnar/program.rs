@@ -1,6 +1,6 @@
 //! A loaded program: its checked manifest, where its entry points are, its compiled code, and cages that wait for the next execution.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use nearside_engine::{Backend, Code, Module};
 use nearside_programs::Object;
@@ -8,6 +8,7 @@ use nearside_programs::abi::columnar;
 use nearside_programs::isa::Slot;
 use nearside_programs::manifest::{EntryPoint, Manifest, Output, OutputSource, RangeStep, Target};
 
+use super::layout::Layout;
 use super::pool::{CagePool, lock};
 use crate::{DeviceError, ProgramDigest};
 
@@ -22,6 +23,8 @@ pub struct Program {
     /// Compiled code by backend: interpreter, JIT.
     modules: [Mutex<Option<Module>>; 2],
     pub(super) cages: CagePool,
+    /// The layout asked for last, and for how many groups it is.
+    layout: Mutex<Option<(usize, Arc<Layout>)>>,
 }
 
 /// An entry point with its symbols resolved.
@@ -66,6 +69,7 @@ impl Program {
             main_columns,
             modules: Default::default(),
             cages: CagePool::default(),
+            layout: Mutex::new(None),
         })
     }
 
@@ -107,6 +111,17 @@ impl Program {
         let code = Code { slots: &self.code, entries: &entries, maps: &[], target: self.manifest.target };
         let module = Module::compile(code, backend).map_err(|error| DeviceError::BadProgram { reason: error.to_string() })?;
         Ok(cached.insert(module).clone())
+    }
+
+    /// Where everything is in a cage for so many groups.
+    pub(super) fn layout(&self, groups_max: usize) -> Result<Arc<Layout>, DeviceError> {
+        let mut known = lock(&self.layout);
+        if let Some((_, layout)) = known.as_ref().filter(|(groups, _)| *groups == groups_max) {
+            return Ok(layout.clone());
+        }
+        let layout = Arc::new(Layout::new(&self.manifest, groups_max)?);
+        *known = Some((groups_max, layout.clone()));
+        Ok(layout)
     }
 
     /// Drops compiled code and idle cages; the next use makes them again.

@@ -12,14 +12,21 @@ use crate::memory::Operation;
 const CAGE: MemFlagsData = MemFlagsData::new();
 
 impl Translator<'_> {
-    /// Cage address, in 32 bits: register and offset wrap around.
+    /// Cage address, in 32 bits: register and offset wrap around. Without a cage, an address of the processor's.
     pub(super) fn address(&mut self, base: Reg, offset: i16) -> Value {
+        if !self.checks.cage {
+            let address = self.get(Width::W64, base);
+            return self.builder.ins().iadd_imm_s(address, i64::from(offset));
+        }
         let low = self.get(Width::W32, base);
         self.builder.ins().iadd_imm_s(low, i64::from(offset))
     }
 
     /// Where the processor finds a cage address.
     fn native(&mut self, address: Value) -> Value {
+        if !self.checks.cage {
+            return address;
+        }
         let address = self.builder.ins().uextend(types::I64, address);
         self.builder.ins().iadd(self.base, address)
     }
