@@ -51,7 +51,6 @@ fn planned(step: &Step, with: With) -> Result<Option<Compiler>> {
     let Some((program, _)) = planned::plan(step, with)? else { return Ok(None) };
     Ok(Some(Box::new(move || {
         program.deactivate();
-        ensure!(program.module(Backend::Jit)?.backend() == Backend::Jit);
-        Ok(())
+        Ok(program.activate()?)
     })))
 }

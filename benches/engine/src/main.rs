@@ -17,6 +17,10 @@ mod planned;
 mod serve;
 mod steps;
 
+/// As `nearsided` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     serve::serve()
 }

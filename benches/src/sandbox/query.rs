@@ -99,7 +99,11 @@ impl Subject for Query {
     }
 
     fn load(&self) -> Result<Arc<Program>> {
-        Ok(Arc::new(Program::load(&self.object)?))
+        let program = Program::load(&self.object)?;
+        // The process remembers compiled code by digest.
+        program.deactivate();
+        program.activate()?;
+        Ok(Arc::new(program))
     }
 
     fn worker(&self) -> Result<()> {

@@ -60,6 +60,12 @@ impl Module {
         Ok(Self { program, translated })
     }
 
+    /// The same program, translated.
+    pub(crate) fn translated(&self) -> Self {
+        let translated = Translated::from(jit::compile(&self.program, Checks::ALL));
+        Self { program: self.program.clone(), translated }
+    }
+
     /// What [`Module::run`] uses.
     pub fn backend(&self) -> Backend {
         match self.translated {

@@ -17,9 +17,11 @@ pub(super) fn write(bits: &BooleanBuffer, out: &mut [u8]) {
 
 /// Writes ones for rows `[first, count)` and zeroes the rest.
 pub(super) fn write_ones(first: usize, count: usize, out: &mut [u8]) {
-    for (index, slot) in out.chunks_exact_mut(8).enumerate() {
-        let word = below(count, index) & !below(first, index);
-        slot.copy_from_slice(&word.to_le_bytes());
+    out.fill(0);
+    let whole = first.div_ceil(8)..(count / 8).max(first.div_ceil(8));
+    out[whole.clone()].fill(u8::MAX);
+    for row in (first..count.min(8 * whole.start)).chain(count.min(8 * whole.end).max(first)..count) {
+        out[row / 8] |= 1 << (row % 8);
     }
 }
 

@@ -26,7 +26,7 @@ mod worker;
 
 pub use helpers::vector_helpers;
 pub use instance::Instance;
-pub use program::Program;
+pub use program::{COMPILE_PATIENCE, Program};
 pub use worker::Worker;
 
 /// What a worker did since its counters were last taken.
