@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nearside_engine::Backend;
 use nearside_programs::abi::columnar;
 use nearside_programs::abi::helper::{HELPERS, Helper, Kind};
 use nearside_programs::manifest::Target;
@@ -116,7 +115,7 @@ impl Device for Embedded {
 
     async fn activate(&self, program: &ProgramDigest) -> Result<(), DeviceError> {
         let program = self.programs.get(program)?;
-        let compile = tokio::task::spawn_blocking(move || program.module(Backend::Jit).map(drop));
+        let compile = tokio::task::spawn_blocking(move || program.activate());
         compile.await.map_err(|error| DeviceError::Internal { reason: error.to_string() })?
     }
 

@@ -3,7 +3,8 @@
 //! [`Module::compile`] verifies a program's structure and translates it; [`Module::run`] executes it in a [`Cage`] with a budget of
 //! [`Fuel`]. Whatever bytes a program is made of, a run ends in a value or a [`Trap`], touches only its cage, and takes time
 //! proportional to its fuel (plus what its helpers charge). Two engines do the same: the interpreter, which is the specification,
-//! and a JIT; they agree on result, memory and trap, and on fuel except after a memory trap. Start at [`Module::compile`].
+//! and a JIT; they agree on result, memory and trap, and on fuel except after a memory trap. Start at [`Module::compile`],
+//! or at [`CompileCache::module`] where many threads want many programs.
 //! [`packet::PacketCage`] runs XDP programs over packets. Not here: Arrow, files, threads, and what the helpers of other targets do ([`Helpers`]).
 //!
 //! ```
@@ -27,6 +28,7 @@
 #[cfg(not(all(target_os = "linux", target_endian = "little", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("the cage and its fault handlers are written for Linux on x86-64 and aarch64");
 
+mod cache;
 mod cage;
 mod counting;
 mod fuel;
@@ -40,8 +42,11 @@ mod module;
 pub mod packet;
 mod shared;
 mod trap;
+#[cfg(nearside_unchecked)]
+mod unchecked;
 mod verify;
 
+pub use cache::{CacheLimits, CodeKey, CompileCache};
 pub use cage::{Cage, CageError};
 pub use counting::{BlockCount, Counted};
 pub use fuel::{Fuel, OutOfFuel};
@@ -54,4 +59,6 @@ pub use maps::{
 pub use memory::{Access, Memory, Operation, REGION_UNIT, Region};
 pub use module::{Backend, Module};
 pub use trap::Trap;
+#[cfg(nearside_unchecked)]
+pub use unchecked::Without;
 pub use verify::{Code, CompileError, FRAME_LEN, FRAMES_MAX, Reason, SLOTS_MAX};

@@ -7,7 +7,7 @@ use crate::counting::{Counted, by_block};
 use crate::fuel::Fuel;
 use crate::helpers::Helpers;
 use crate::interpreter;
-use crate::jit::{self, Compiled, Fallback};
+use crate::jit::{self, Checks, Compiled, Fallback};
 use crate::trap::Trap;
 use crate::verify::{Code, CompileError, Program, verify};
 
@@ -23,16 +23,25 @@ pub enum Backend {
 /// A verified program. Cheap to clone; clones share the code and may run in several threads at once, each in its own cage.
 #[derive(Clone, Debug)]
 pub struct Module {
-    program: Arc<Program>,
-    translated: Translated,
+    pub(crate) program: Arc<Program>,
+    pub(crate) translated: Translated,
 }
 
 /// What the JIT made of a program.
 #[derive(Clone, Debug)]
-enum Translated {
+pub(crate) enum Translated {
     NotAsked,
     Code(Arc<Compiled>),
     Failed(Arc<Fallback>),
+}
+
+impl From<Result<Compiled, Fallback>> for Translated {
+    fn from(result: Result<Compiled, Fallback>) -> Self {
+        match result {
+            Ok(compiled) => Self::Code(Arc::new(compiled)),
+            Err(fallback) => Self::Failed(Arc::new(fallback)),
+        }
+    }
 }
 
 impl Module {
@@ -46,12 +55,15 @@ impl Module {
         let program = Arc::new(verify(code)?);
         let translated = match backend {
             Backend::Interpreter => Translated::NotAsked,
-            Backend::Jit => match jit::compile(&program) {
-                Ok(compiled) => Translated::Code(Arc::new(compiled)),
-                Err(fallback) => Translated::Failed(Arc::new(fallback)),
-            },
+            Backend::Jit => Translated::from(jit::compile(&program, Checks::ALL)),
         };
         Ok(Self { program, translated })
+    }
+
+    /// The same program, translated.
+    pub(crate) fn translated(&self) -> Self {
+        let translated = Translated::from(jit::compile(&self.program, Checks::ALL));
+        Self { program: self.program.clone(), translated }
     }
 
     /// What [`Module::run`] uses.

@@ -121,12 +121,12 @@ impl Worker {
     }
 
     /// Elements that every accumulator has.
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         let capacity = self.runner.layout.capacity(|index| self.runner.region(index).len());
         capacity.min(self.state.groups_max)
     }
 
-    fn grow(&mut self, groups: usize) -> Result<(), DeviceError> {
+    pub(super) fn grow(&mut self, groups: usize) -> Result<(), DeviceError> {
         for index in 0..self.runner.layout.accumulators.len() {
             let len = groups.min(self.state.groups_max) as u64 * self.runner.layout.accumulators[index].width as u64;
             let len = len.next_multiple_of(u64::from(REGION_UNIT)) as u32;

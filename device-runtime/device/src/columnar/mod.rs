@@ -1,6 +1,7 @@
 //! Runs a `columnar` program over record batches.
 //!
-//! [`Program::load`] checks an object; a [`Worker`] is one thread's share of one execution: its cage, its group table, its counters.
+//! [`Program::load`] checks an object; a [`Worker`] is one thread's share of one execution: its cage, its group table, its counters. Between batches it can be
+//! an [`Instance`], without a cage.
 //! The contract with programs is [`nearside_programs::abi::columnar`]. Whatever a program does, a call ends with a result that has the
 //! promised shape or with a [`DeviceError`](crate::DeviceError). Not here: Parquet, threads, morsels.
 
@@ -9,6 +10,7 @@ mod batch;
 mod bitmap;
 mod groups;
 mod helpers;
+mod instance;
 mod layout;
 mod load;
 mod output;
@@ -24,7 +26,8 @@ mod vector;
 mod worker;
 
 pub use helpers::vector_helpers;
-pub use program::Program;
+pub use instance::Instance;
+pub use program::{COMPILE_PATIENCE, Program};
 pub use worker::Worker;
 
 /// What a worker did since its counters were last taken.

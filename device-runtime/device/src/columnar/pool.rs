@@ -6,8 +6,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nearside_engine::{Cage, Region};
+use nearside_engine::Cage;
 
+use super::layout::Layout;
 use super::program::Program;
 use crate::DeviceError;
 
@@ -17,7 +18,7 @@ const IDLE_CAGES_MAX: usize = 16;
 /// The idle cages of one program.
 #[derive(Default)]
 pub(super) struct CagePool {
-    idle: Mutex<Vec<(Vec<Region>, Cage)>>,
+    idle: Mutex<Vec<(Arc<Layout>, Cage)>>,
 }
 
 impl CagePool {
@@ -26,38 +27,39 @@ impl CagePool {
         lock(&self.idle).clear();
     }
 
-    fn take(&self, regions: &[Region]) -> Option<Cage> {
+    fn take(&self, layout: &Layout) -> Option<Cage> {
         let mut idle = lock(&self.idle);
-        let index = idle.iter().position(|(known, _)| known == regions)?;
+        let index = idle.iter().position(|(known, _)| known.regions == layout.regions)?;
         Some(idle.swap_remove(index).1)
     }
 
-    fn put(&self, regions: Vec<Region>, mut cage: Cage) {
+    fn put(&self, layout: Arc<Layout>, mut cage: Cage) {
+        let regions = &layout.regions;
         let grew = regions.iter().enumerate().any(|(index, region)| cage.region(index).len() > region.len as usize);
         if grew || lock(&self.idle).len() >= IDLE_CAGES_MAX {
             return;
         }
         (0..regions.len()).for_each(|index| cage.region_mut(index).fill(0));
-        lock(&self.idle).push((regions, cage));
+        lock(&self.idle).push((layout, cage));
     }
 }
 
 /// A cage that returns to its program's pool.
 pub(super) struct PooledCage {
     program: Arc<Program>,
-    regions: Vec<Region>,
+    layout: Arc<Layout>,
     /// `None` only while it is dropped.
     cage: Option<Cage>,
 }
 
 impl PooledCage {
-    /// A zeroed cage with these regions.
-    pub(super) fn take(program: &Arc<Program>, regions: &[Region]) -> Result<Self, DeviceError> {
-        let cage = match program.cages.take(regions) {
+    /// A zeroed cage with the regions of a layout.
+    pub(super) fn take(program: &Arc<Program>, layout: &Arc<Layout>) -> Result<Self, DeviceError> {
+        let cage = match program.cages.take(layout) {
             Some(cage) => cage,
-            None => Cage::new(regions).map_err(|error| DeviceError::Busy { reason: error.to_string() })?,
+            None => Cage::new(&layout.regions).map_err(|error| DeviceError::Busy { reason: error.to_string() })?,
         };
-        Ok(Self { program: program.clone(), regions: regions.to_vec(), cage: Some(cage) })
+        Ok(Self { program: program.clone(), layout: layout.clone(), cage: Some(cage) })
     }
 }
 
@@ -78,7 +80,7 @@ impl DerefMut for PooledCage {
 impl Drop for PooledCage {
     fn drop(&mut self) {
         if let Some(cage) = self.cage.take() {
-            self.program.cages.put(std::mem::take(&mut self.regions), cage);
+            self.program.cages.put(self.layout.clone(), cage);
         }
     }
 }

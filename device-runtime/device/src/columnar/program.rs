@@ -1,15 +1,26 @@
 //! A loaded program: its checked manifest, where its entry points are, its compiled code, and cages that wait for the next execution.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use nearside_engine::{Backend, Code, Module};
+use nearside_engine::{Backend, CacheLimits, Code, CodeKey, CompileCache, JIT_TIME_MAX, Module};
 use nearside_programs::Object;
 use nearside_programs::abi::columnar;
 use nearside_programs::isa::Slot;
 use nearside_programs::manifest::{EntryPoint, Manifest, Output, OutputSource, RangeStep, Target};
 
+use super::layout::Layout;
 use super::pool::{CagePool, lock};
 use crate::{DeviceError, ProgramDigest};
+
+/// How long an execution waits for its program to be compiled; most take some milliseconds.
+pub const COMPILE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The compiled code of this process; `None` if it could not have threads for that, and compiles where it is asked to.
+fn compile_cache() -> Option<&'static CompileCache> {
+    static CACHE: OnceLock<Option<CompileCache>> = OnceLock::new();
+    CACHE.get_or_init(|| CompileCache::new(CacheLimits::default()).ok()).as_ref()
+}
 
 /// A `columnar` program, checked, ready for any number of [`Worker`](super::Worker)s.
 pub struct Program {
@@ -19,9 +30,13 @@ pub struct Program {
     pub(super) selects: Vec<Entry>,
     pub(super) main: Option<Entry>,
     main_columns: Vec<u32>,
-    /// Compiled code by backend: interpreter, JIT.
+    /// What the process' cache of compiled code knows it by.
+    key: CodeKey,
+    /// Verified code by backend: interpreter, JIT.
     modules: [Mutex<Option<Module>>; 2],
     pub(super) cages: CagePool,
+    /// The layout asked for last, and for how many groups it is.
+    layout: Mutex<Option<(usize, Arc<Layout>)>>,
 }
 
 /// An entry point with its symbols resolved.
@@ -53,7 +68,8 @@ impl Program {
             let (theirs, ours) = (manifest.abi_version, columnar::VERSION);
             return Err(refused(format!("it is for version {theirs} of the columnar ABI, this device has {ours}")));
         }
-        let digest = ProgramDigest(object.digest().iter().map(|byte| format!("{byte:02x}")).collect());
+        let key = CodeKey { digest: object.digest(), target: manifest.target };
+        let digest = ProgramDigest(key.digest.iter().map(|byte| format!("{byte:02x}")).collect());
         let selects = manifest.selects.iter().map(|entry| Entry::resolve(entry, &object)).collect::<Result<_, _>>()?;
         let main = manifest.main.as_ref().map(|entry| Entry::resolve(entry, &object)).transpose()?;
         let main_columns = columns_of_main(&manifest);
@@ -64,8 +80,10 @@ impl Program {
             selects,
             main,
             main_columns,
+            key,
             modules: Default::default(),
             cages: CagePool::default(),
+            layout: Mutex::new(None),
         })
     }
 
@@ -94,23 +112,58 @@ impl Program {
         !self.selects.is_empty() || self.main.is_some()
     }
 
-    /// The compiled code; compiled on first use.
+    /// The code for an execution; compiled on first use, by threads of the process and once for all who have the program. If that takes longer than
+    /// [`COMPILE_PATIENCE`], the execution is interpreted.
     ///
     /// # Errors
     /// [`DeviceError::BadProgram`] if the verifier refuses it, as it does if [there is none](Self::has_code).
     pub fn module(&self, backend: Backend) -> Result<Module, DeviceError> {
-        let mut cached = lock(&self.modules[matches!(backend, Backend::Jit) as usize]);
-        if let Some(module) = &*cached {
+        self.module_within(backend, COMPILE_PATIENCE)
+    }
+
+    /// Compiles, however long that takes.
+    ///
+    /// # Errors
+    /// As for [`Program::module`].
+    pub fn activate(&self) -> Result<(), DeviceError> {
+        self.module_within(Backend::Jit, 2 * JIT_TIME_MAX).map(drop)
+    }
+
+    fn module_within(&self, backend: Backend, patience: Duration) -> Result<Module, DeviceError> {
+        let cached = &self.modules[matches!(backend, Backend::Jit) as usize];
+        if let Some(module) = &*lock(cached) {
             return Ok(module.clone());
         }
         let entries = self.entries();
         let code = Code { slots: &self.code, entries: &entries, maps: &[], target: self.manifest.target };
-        let module = Module::compile(code, backend).map_err(|error| DeviceError::BadProgram { reason: error.to_string() })?;
-        Ok(cached.insert(module).clone())
+        let module = match (backend, compile_cache()) {
+            (Backend::Jit, Some(cache)) => cache.module(self.key, code, patience),
+            _ => Module::compile(code, backend),
+        };
+        let module = module.map_err(|error| DeviceError::BadProgram { reason: error.to_string() })?;
+        // An interpreter that only bridges the time is not kept.
+        if module.backend() == backend || module.fallback().is_some() {
+            *lock(cached) = Some(module.clone());
+        }
+        Ok(module)
+    }
+
+    /// Where everything is in a cage for so many groups.
+    pub(super) fn layout(&self, groups_max: usize) -> Result<Arc<Layout>, DeviceError> {
+        let mut known = lock(&self.layout);
+        if let Some((_, layout)) = known.as_ref().filter(|(groups, _)| *groups == groups_max) {
+            return Ok(layout.clone());
+        }
+        let layout = Arc::new(Layout::new(&self.manifest, groups_max)?);
+        *known = Some((groups_max, layout.clone()));
+        Ok(layout)
     }
 
     /// Drops compiled code and idle cages; the next use makes them again.
     pub fn deactivate(&self) {
+        if let Some(cache) = compile_cache() {
+            cache.remove(&self.key);
+        }
         self.modules.iter().for_each(|module| *lock(module) = None);
         self.cages.clear();
     }

@@ -37,7 +37,7 @@ const FUEL_PER_TEXT_BYTE: u64 = 64;
 /// The cage of one worker and what is needed to run in it.
 pub(super) struct Runner {
     pub(super) program: Arc<Program>,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
     pub(super) parameters: Arc<Parameters>,
     pub(super) counters: Counters,
     /// `None` if the program has no code, so no entry points.
@@ -55,6 +55,17 @@ pub(super) struct Runner {
     loaded: u64,
     /// Of the batch that is loaded.
     stopwatch: Stopwatch,
+}
+
+/// A runner without its cage.
+pub(super) struct Unbound {
+    program: Arc<Program>,
+    layout: Arc<Layout>,
+    parameters: Arc<Parameters>,
+    counters: Counters,
+    module: Option<Module>,
+    fuel: Option<u64>,
+    blocks: Option<BTreeMap<u32, (u64, u64)>>,
 }
 
 /// Which version of an entry point a batch runs.
@@ -79,21 +90,34 @@ pub(super) struct Returned {
     pub(super) mapped: Option<usize>,
 }
 
-impl Runner {
+impl Unbound {
     pub(super) fn new(
         program: Arc<Program>,
-        layout: Layout,
+        layout: Arc<Layout>,
         parameters: Arc<Parameters>,
         module: Option<Module>,
         options: &Options,
-    ) -> Result<Self, DeviceError> {
-        let mut cage = PooledCage::take(&program, &layout.regions)?;
+    ) -> Self {
+        let blocks = options.count_instructions.then(BTreeMap::new);
+        Self { program, layout, parameters, counters: Counters::default(), module, fuel: options.fuel, blocks }
+    }
+}
+
+impl Runner {
+    /// Takes a cage and writes into it what no call changes.
+    pub(super) fn bind(unbound: Unbound) -> Result<Self, DeviceError> {
+        let Unbound { program, layout, parameters, counters, module, fuel, blocks } = unbound;
+        let mut cage = PooledCage::take(&program, &layout)?;
         layout.write_constants(&parameters, cage.region_mut(INPUT));
         let (filled, valid) = (vec![0; layout.columns.len()], vec![None; layout.columns.len()]);
-        let blocks = options.count_instructions.then(BTreeMap::new);
-        let (fuel, counters) = (options.fuel, Counters::default());
         let (loaded, stopwatch) = (0, Stopwatch::of_call(0));
         Ok(Self { program, layout, parameters, counters, module, cage, fuel, blocks, filled, valid, loaded, stopwatch })
+    }
+
+    /// Gives the cage back.
+    pub(super) fn unbind(self) -> Unbound {
+        let Self { program, layout, parameters, counters, module, fuel, blocks, .. } = self;
+        Unbound { program, layout, parameters, counters, module, fuel, blocks }
     }
 
     /// Copies what an entry point wants to see of a batch, and decides which version it runs.

@@ -8,7 +8,6 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use nearside_engine::Backend;
 use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use nearside_programs::manifest::{Manifest, Output, OutputColumn, OutputSource, StateSource};
 use nearside_programs::{Parameters, ValueType};
@@ -16,9 +15,8 @@ use nearside_programs::{Parameters, ValueType};
 use super::Counters;
 use super::batch::{self, Batch, slices};
 use super::bitmap;
-use super::groups::GroupTable;
-use super::helpers::{Predicates, State, TextExtreme};
-use super::layout::Layout;
+use super::helpers::State;
+use super::instance::Instance;
 use super::load::{accepts, arrow_type};
 use super::output::{self, Values};
 use super::program::{Entry, Program};
@@ -48,23 +46,7 @@ impl Worker {
         options: &Options,
         groups_max: usize,
     ) -> Result<Self, DeviceError> {
-        let manifest = program.manifest();
-        check_request(manifest, schema, &parameters)?;
-        let output = Arc::new(output_schema(manifest, schema)?);
-        let groups_max = groups_max.clamp(1, i32::MAX as usize);
-        let layout = Layout::new(manifest, groups_max)?;
-        let backend = if options.interpreter { Backend::Interpreter } else { Backend::Jit };
-        let module = program.has_code().then(|| program.module(backend)).transpose()?;
-        let state = State {
-            groups: GroupTable::new(key_types(manifest))?,
-            groups_max,
-            extremes: (0..text_states(manifest)).map(|_| TextExtreme::default()).collect(),
-            predicates: Predicates::new(parameters.clone()),
-        };
-        let runner = Runner::new(program, layout, parameters, module, options)?;
-        let mut worker = Self { runner, state, output };
-        worker.clear_groups();
-        Ok(worker)
+        Instance::new(program, schema, parameters, options, groups_max)?.bind()
     }
 
     /// Schema of every batch that leaves.
@@ -249,7 +231,7 @@ pub(super) fn check_rows(
     Ok(())
 }
 
-fn check_request(manifest: &Manifest, schema: &Schema, parameters: &Parameters) -> Result<(), DeviceError> {
+pub(super) fn check_request(manifest: &Manifest, schema: &Schema, parameters: &Parameters) -> Result<(), DeviceError> {
     let refused = |reason: String| Err(DeviceError::BadRequest { reason });
     if schema.fields().len() != manifest.columns.len() {
         return refused(format!("{} fields for a program of {} columns", schema.fields().len(), manifest.columns.len()));
@@ -265,7 +247,7 @@ fn check_request(manifest: &Manifest, schema: &Schema, parameters: &Parameters) 
     Ok(())
 }
 
-fn output_schema(manifest: &Manifest, schema: &Schema) -> Result<Schema, DeviceError> {
+pub(super) fn output_schema(manifest: &Manifest, schema: &Schema) -> Result<Schema, DeviceError> {
     let opaque = || DeviceError::BadProgram { reason: "a computed column is opaque".into() };
     let computed = |name: &str, value_type: ValueType, nullable: bool| {
         Ok(Arc::new(Field::new(name, arrow_type(value_type).ok_or_else(opaque)?, nullable)))
@@ -290,14 +272,14 @@ fn output_schema(manifest: &Manifest, schema: &Schema) -> Result<Schema, DeviceE
     Ok(Schema::new(fields))
 }
 
-fn key_types(manifest: &Manifest) -> Vec<(ValueType, bool)> {
+pub(super) fn key_types(manifest: &Manifest) -> Vec<(ValueType, bool)> {
     match &manifest.output {
         Output::Aggregate { keys, .. } => keys.iter().map(|key| (key.value_type, key.nullable)).collect(),
         Output::Project(_) => Vec::new(),
     }
 }
 
-fn text_states(manifest: &Manifest) -> usize {
+pub(super) fn text_states(manifest: &Manifest) -> usize {
     let Output::Aggregate { states, .. } = &manifest.output else { return 0 };
     let texts = states.iter().filter_map(|state| match state.source {
         StateSource::Text(index) => Some(index as usize + 1),

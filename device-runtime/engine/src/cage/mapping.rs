@@ -18,8 +18,11 @@ use crate::memory::{Access, Placed, REGION_UNIT};
 /// Bytes a 32-bit address can name.
 const WINDOW_LEN: usize = 1 << 32;
 
-/// Inaccessible bytes on either side of the window; an access of 8 bytes at the last address ends in the upper one.
+/// Inaccessible bytes on either side of the window. An access of 8 bytes at the last address ends in the upper one, and generated code adds an instruction's
+/// 16-bit offset to an address without wrapping.
 const GUARD_LEN: usize = REGION_UNIT as usize;
+
+const _: () = assert!(GUARD_LEN >= (1 << 15) + 8);
 
 /// Address space that is unmapped when dropped.
 #[derive(Debug)]

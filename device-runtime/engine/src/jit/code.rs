@@ -2,10 +2,11 @@
 #![expect(unsafe_code, reason = "frees executable memory")]
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use cranelift_codegen::ir::{Function, Signature, UserFuncName};
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
@@ -13,6 +14,7 @@ use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
 
 use super::Fallback;
+use super::checks::Checks;
 use super::entry;
 use super::trampoline;
 use super::translate::{Externals, Site, Translator, signatures, translate_enter};
@@ -87,8 +89,8 @@ impl CodeMap {
 }
 
 /// Translates a program of bounded size; begins no function after the deadline.
-pub(super) fn compile(program: &Program, deadline: Instant) -> Result<Compiled, Fallback> {
-    Generator::new(program)?.generate(program, deadline)
+pub(super) fn compile(program: &Program, checks: Checks, deadline: Instant) -> Result<Compiled, Fallback> {
+    Generator::new(program)?.generate(program, checks, deadline)
 }
 
 struct Generator {
@@ -137,15 +139,15 @@ impl Generator {
         Ok(Self { module, context, builder, externals, defined: Vec::new() })
     }
 
-    fn generate(mut self, program: &Program, deadline: Instant) -> Result<Compiled, Fallback> {
+    fn generate(mut self, program: &Program, checks: Checks, deadline: Instant) -> Result<Compiled, Fallback> {
         for (index, function) in program.functions.iter().enumerate() {
             if Instant::now() >= deadline {
                 return Err(Fallback::TimeUp);
             }
             let id = self.externals.functions[index];
             self.context.func = new_function(id, &self.externals.signatures.function);
-            let translator =
-                Translator::new(&mut self.context.func, &mut self.builder, &mut self.module, &self.externals, program, *function);
+            let (native, builder) = (&mut self.context.func, &mut self.builder);
+            let translator = Translator::new(native, builder, &mut self.module, &self.externals, program, *function, checks);
             translator.translate();
             self.define(id)?;
         }
@@ -192,7 +194,13 @@ fn new_function(id: FuncId, signature: &Signature) -> Function {
     Function::with_name_signature(UserFuncName::user(0, id.as_u32()), signature.clone())
 }
 
-fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
+/// What is generated for: the processor at hand, found out once.
+fn isa() -> Result<OwnedTargetIsa, Fallback> {
+    static ISA: OnceLock<Result<OwnedTargetIsa, Fallback>> = OnceLock::new();
+    ISA.get_or_init(new_isa).clone()
+}
+
+fn new_isa() -> Result<OwnedTargetIsa, Fallback> {
     let mut flags = settings::builder();
     let options = [
         ("opt_level", "speed"),
@@ -207,9 +215,12 @@ fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
         flags.set(name, value).map_err(|error| Fallback::Codegen { reason: error.to_string() })?;
     }
     let isa = cranelift_native::builder().map_err(|reason| Fallback::Codegen { reason: reason.to_owned() })?;
-    let isa = isa.finish(settings::Flags::new(flags)).map_err(|error: CodegenError| codegen(error.into()))?;
+    isa.finish(settings::Flags::new(flags)).map_err(|error: CodegenError| codegen(error.into()))
+}
+
+fn jit_module(code_len: usize) -> Result<JITModule, Fallback> {
     let arena = ArenaMemoryProvider::new_with_size(code_len).map_err(|error| Fallback::Codegen { reason: error.to_string() })?;
-    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    let mut builder = JITBuilder::with_isa(isa()?, default_libcall_names());
     builder.memory_provider(Box::new(arena));
     builder.symbol("leave", trampoline::leave as *const u8);
     builder.symbol("helper", entry::call_helper as *const u8);
@@ -239,7 +250,7 @@ mod tests {
     fn the_clock_is_looked_at_between_functions() {
         let exit = Slot { opcode: 0x95, ..Slot::default() };
         let program = verify(Code { slots: &[exit], entries: &[0], maps: &[], target: Target::Columnar }).unwrap();
-        assert_eq!(compile(&program, Instant::now()).err(), Some(Fallback::TimeUp));
-        assert!(compile(&program, Instant::now() + super::super::JIT_TIME_MAX).is_ok());
+        assert_eq!(compile(&program, Checks::ALL, Instant::now()).err(), Some(Fallback::TimeUp));
+        assert!(compile(&program, Checks::ALL, Instant::now() + super::super::JIT_TIME_MAX).is_ok());
     }
 }

@@ -40,6 +40,11 @@ pub(crate) fn run(
     *fuel = context.fuel;
     match TrapKind::unpack(context.trap) {
         None => Ok(result),
+        Some((TrapKind::OutOfFuel, pc)) => {
+            // A jump takes its cost before it knows whether there was enough.
+            fuel.0 = fuel.0.wrapping_add(context.detail);
+            Err(Trap::OutOfFuel { pc })
+        }
         Some((kind, pc)) => Err(trap(compiled, &context, kind, pc)),
     }
 }

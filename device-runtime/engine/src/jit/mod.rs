@@ -4,6 +4,7 @@
 //! used unchecked, since the cage holds whatever that can name. A fault comes back through [`signal`], every other trap through
 //! [`trampoline`]'s way out. What the code does is the interpreter's business to define; this one only has to agree.
 
+mod checks;
 mod code;
 mod context;
 mod entry;
@@ -16,6 +17,7 @@ use std::time::Instant;
 
 use crate::verify::Program;
 
+pub(crate) use checks::Checks;
 pub(crate) use code::Compiled;
 pub(crate) use entry::run;
 pub use limits::{JIT_LOOPS_MAX, JIT_SLOTS_MAX, JIT_TIME_MAX};
@@ -47,10 +49,10 @@ pub enum Fallback {
 }
 
 /// Translates a program.
-pub(crate) fn compile(program: &Program) -> Result<Compiled, Fallback> {
+pub(crate) fn compile(program: &Program, checks: Checks) -> Result<Compiled, Fallback> {
     limits::check(program)?;
     let deadline = Instant::now() + JIT_TIME_MAX;
     // A panic of the code generator is a bug there, and no reason not to run the program. Its state is gone with it.
-    std::panic::catch_unwind(|| code::compile(program, deadline))
+    std::panic::catch_unwind(|| code::compile(program, checks, deadline))
         .unwrap_or_else(|_| Err(Fallback::Codegen { reason: "panicked".to_owned() }))
 }

@@ -121,6 +121,14 @@ impl PacketCage {
         self.cage.attach(maps)
     }
 
+    /// Takes the maps away, see [`Cage::detach`].
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn detach(&mut self) -> Result<(), CageError> {
+        self.cage.detach()
+    }
+
     /// Runs entry point `entry` of a module over a packet.
     ///
     /// # Errors

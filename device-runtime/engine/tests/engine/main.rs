@@ -1,5 +1,6 @@
 //! Both engines against models that share nothing with them, and against each other.
 
+mod cache;
 mod calls;
 mod common;
 mod containment;

@@ -3,6 +3,7 @@
 mod contract;
 mod differential;
 mod groups;
+mod instances;
 mod tables;
 mod vector;
 

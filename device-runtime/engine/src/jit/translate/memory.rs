@@ -12,61 +12,72 @@ use crate::memory::Operation;
 const CAGE: MemFlagsData = MemFlagsData::new();
 
 impl Translator<'_> {
-    /// Cage address, in 32 bits: register and offset wrap around.
+    /// Cage address, in 32 bits: register and offset wrap around. Without a cage, an address of the processor's.
     pub(super) fn address(&mut self, base: Reg, offset: i16) -> Value {
+        if !self.checks.cage {
+            let address = self.get(Width::W64, base);
+            return self.builder.ins().iadd_imm_s(address, i64::from(offset));
+        }
         let low = self.get(Width::W32, base);
         self.builder.ins().iadd_imm_s(low, i64::from(offset))
     }
 
     /// Where the processor finds a cage address.
     fn native(&mut self, address: Value) -> Value {
+        if !self.checks.cage {
+            return address;
+        }
         let address = self.builder.ins().uextend(types::I64, address);
         self.builder.ins().iadd(self.base, address)
     }
 
     pub(super) fn load(&mut self, size: Size, signed: bool, dst: Reg, base: Reg, offset: i16) {
-        let address = self.address(base, offset);
-        let value = self.load_at(size, signed, address);
+        let address = self.address(base, 0);
+        let value = self.load_at(size, signed, address, offset);
         self.set(dst, value);
     }
 
-    /// What is at a cage address, extended to 64 bits.
-    pub(super) fn load_at(&mut self, size: Size, signed: bool, address: Value) -> Value {
-        let native = self.native(address);
+    /// What is at a cage address and an instruction's offset from it, extended to 64 bits.
+    ///
+    /// The processor adds the offset beyond 32 bits, into the guards at most. Where it should have wrapped, nothing is mapped, either, and the low 32 bits of
+    /// the address that faults are those of the one that would have.
+    pub(super) fn load_at(&mut self, size: Size, signed: bool, address: Value, offset: i16) -> Value {
+        let (native, offset) = (self.native(address), i32::from(offset));
         match (size, signed) {
-            (Size::B, false) => self.builder.ins().uload8(types::I64, CAGE, native, 0),
-            (Size::B, true) => self.builder.ins().sload8(types::I64, CAGE, native, 0),
-            (Size::H, false) => self.builder.ins().uload16(types::I64, CAGE, native, 0),
-            (Size::H, true) => self.builder.ins().sload16(types::I64, CAGE, native, 0),
-            (Size::W, false) => self.builder.ins().uload32(CAGE, native, 0),
-            (Size::W, true) => self.builder.ins().sload32(CAGE, native, 0),
-            (Size::D, _) => self.load_native(native),
+            (Size::B, false) => self.builder.ins().uload8(types::I64, CAGE, native, offset),
+            (Size::B, true) => self.builder.ins().sload8(types::I64, CAGE, native, offset),
+            (Size::H, false) => self.builder.ins().uload16(types::I64, CAGE, native, offset),
+            (Size::H, true) => self.builder.ins().sload16(types::I64, CAGE, native, offset),
+            (Size::W, false) => self.builder.ins().uload32(CAGE, native, offset),
+            (Size::W, true) => self.builder.ins().sload32(CAGE, native, offset),
+            (Size::D, _) => self.load_native(native, offset),
         }
     }
 
     /// Eight bytes of the cage.
     pub(super) fn load_double(&mut self, address: Value) -> Value {
         let native = self.native(address);
-        self.load_native(native)
+        self.load_native(native, 0)
     }
 
-    fn load_native(&mut self, native: Value) -> Value {
-        let value = self.builder.ins().load(types::I64, CAGE, native, 0);
+    fn load_native(&mut self, native: Value, offset: i32) -> Value {
+        let value = self.builder.ins().load(types::I64, CAGE, native, offset);
         // Without this, the load may become an operand of the instruction that uses its value, and a fault would be that one's.
         self.builder.ins().sequence_point();
         value
     }
 
     pub(super) fn store(&mut self, pc: usize, size: Size, base: Reg, offset: i16, src: Operand) {
-        let address = self.address(base, offset);
-        let native = self.native(address);
+        let address = self.address(base, 0);
+        // As for loads.
+        let (native, offset) = (self.native(address), i32::from(offset));
         let value = self.operand(Width::W64, src);
         self.before_store(pc);
         match size {
-            Size::B => self.builder.ins().istore8(CAGE, value, native, 0),
-            Size::H => self.builder.ins().istore16(CAGE, value, native, 0),
-            Size::W => self.builder.ins().istore32(CAGE, value, native, 0),
-            Size::D => self.builder.ins().store(CAGE, value, native, 0),
+            Size::B => self.builder.ins().istore8(CAGE, value, native, offset),
+            Size::H => self.builder.ins().istore16(CAGE, value, native, offset),
+            Size::W => self.builder.ins().istore32(CAGE, value, native, offset),
+            Size::D => self.builder.ins().store(CAGE, value, native, offset),
         };
     }
 

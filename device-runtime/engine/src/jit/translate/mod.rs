@@ -22,6 +22,7 @@ use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Module};
 use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
 
+use super::checks::Checks;
 use super::context::{Context, TrapKind};
 use crate::memory::{Operation, STACK_TOP};
 use crate::verify::{Function, Program, jump_cost, jump_target};
@@ -147,6 +148,7 @@ pub(super) struct Translator<'a> {
     base: Value,
     /// Whether control can reach the current place.
     reachable: bool,
+    checks: Checks,
 }
 
 struct Imports {
@@ -170,6 +172,7 @@ impl<'a> Translator<'a> {
         externals: &Externals,
         program: &'a Program,
         function: Function,
+        checks: Checks,
     ) -> Self {
         let mut callees = BTreeMap::new();
         for index in callees_of(program, function) {
@@ -223,6 +226,7 @@ impl<'a> Translator<'a> {
             context,
             base,
             reachable: true,
+            checks,
         }
     }
 
@@ -348,9 +352,31 @@ impl<'a> Translator<'a> {
 
     fn jump(&mut self, pc: usize, offset: i32) {
         let target = jump_target(pc, offset);
-        self.charge(pc, jump_cost(pc, target));
-        self.builder.ins().jump(self.blocks[&target], &[]);
+        self.jump_to(pc, target);
         self.reachable = false;
+    }
+
+    /// Charges for a jump and jumps.
+    fn jump_to(&mut self, pc: usize, target: usize) {
+        let (block, cost) = (self.blocks[&target], jump_cost(pc, target));
+        if cost == 0 || !self.checks.fuel {
+            self.builder.ins().jump(block, &[]);
+            return;
+        }
+        // Loops come through here. What is left wraps if there was too little, and is then one of the `cost` greatest numbers. Comparing that spares a
+        // register for what there was; the trap's detail is what to add again.
+        let left = self.builder.use_var(self.fuel);
+        let left = self.builder.ins().iadd_imm_s(left, (cost as i64).wrapping_neg());
+        self.builder.def_var(self.fuel, left);
+        let wrapped = self.builder.ins().iconst(types::I64, (cost as i64).wrapping_neg());
+        let enough = self.builder.ins().icmp(IntCC::UnsignedLessThan, left, wrapped);
+        let short = self.builder.create_block();
+        self.builder.set_cold_block(short);
+        self.builder.ins().brif(enough, block, &[], short, &[]);
+        self.builder.switch_to_block(short);
+        self.builder.seal_block(short);
+        let cost = self.builder.ins().iconst(types::I64, cost as i64);
+        self.trap(TrapKind::OutOfFuel, pc, Some(cost));
     }
 
     fn branch(&mut self, pc: usize, condition: Value, offset: i32) {
@@ -361,18 +387,19 @@ impl<'a> Translator<'a> {
             self.builder.ins().brif(condition, self.blocks[&target], &[], next, &[]);
         } else {
             let taken = self.builder.create_block();
-            self.builder.ins().brif(condition, taken, &[], next, &[]);
+            // In this order, so that the way around the loop is laid out before what follows it.
+            let leaves = self.builder.ins().icmp_imm_s(IntCC::Equal, condition, 0);
+            self.builder.ins().brif(leaves, next, &[], taken, &[]);
             self.builder.switch_to_block(taken);
             self.builder.seal_block(taken);
-            self.charge(pc, cost);
-            self.builder.ins().jump(self.blocks[&target], &[]);
+            self.jump_to(pc, target);
         }
         self.reachable = false;
     }
 
     /// Takes `cost` from the fuel, or traps without taking anything.
     fn charge(&mut self, pc: usize, cost: u64) {
-        if cost == 0 {
+        if cost == 0 || !self.checks.fuel {
             return;
         }
         let left = self.builder.use_var(self.fuel);
@@ -388,14 +415,18 @@ impl<'a> Translator<'a> {
         let (cold, goes_on) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(cold);
         self.builder.ins().brif(condition, cold, &[], goes_on, &[]);
-        // The constants are made here, off the way: as arguments of the branch they would take registers on it.
         self.builder.switch_to_block(cold);
         self.builder.seal_block(cold);
+        self.trap(kind, pc, detail);
+        self.builder.switch_to_block(goes_on);
+        self.builder.seal_block(goes_on);
+    }
+
+    /// Ends the run, in a block of its own: the constants are made here, off the way; as arguments of a branch they would take registers on it.
+    fn trap(&mut self, kind: TrapKind, pc: usize, detail: Option<Value>) {
         let trap = self.builder.ins().iconst(types::I64, kind.at(pc) as i64);
         let detail = detail.unwrap_or_else(|| self.builder.ins().iconst(types::I64, 0));
         self.builder.ins().jump(self.trap, &[BlockArg::Value(trap), BlockArg::Value(detail)]);
-        self.builder.switch_to_block(goes_on);
-        self.builder.seal_block(goes_on);
     }
 
     fn trap_block(&mut self) {

@@ -29,7 +29,7 @@ impl Translator<'_> {
         self.builder.seal_block(inside);
         let address = self.builder.ins().iadd(data, offset);
         let address = self.builder.ins().ireduce(types::I32, address);
-        let value = self.load_at(size, false, address);
+        let value = self.load_at(size, false, address, 0);
         let value = self.builder.ins().bswap(value);
         let value = self.builder.ins().ushr_imm_u(value, i64::from(64 - 8 * size.bytes()));
         self.set(Reg::R0, value);
@@ -38,8 +38,8 @@ impl Translator<'_> {
 
     /// Four bytes of the context in r6.
     fn context_field(&mut self, offset: i16) -> Value {
-        let address = self.address(Reg::R6, offset);
-        self.load_at(Size::W, false, address)
+        let address = self.address(Reg::R6, 0);
+        self.load_at(Size::W, false, address, offset)
     }
 
     /// Not 0 if `0 <= offset` and `offset + size <= len`, all signed and far from overflow.
