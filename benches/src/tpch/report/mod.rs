@@ -9,7 +9,7 @@ mod table;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::place::{Machine, today};
