@@ -1,6 +1,7 @@
 //! Measures a kind of sandbox.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -64,7 +65,7 @@ fn idle<S: Subject>(subject: &S, program: &S::Program, worker: &mut S::Worker, l
         let instance = subject.call(program, worker, instance)?;
         ensure!(subject.result(instance)? == 2 * subject.once(), "{}: an instance has lost its state", subject.name());
     }
-    let bytes = (after.resident + after.page_tables).saturating_sub(before.resident + before.page_tables);
+    let bytes = after.bytes().saturating_sub(before.bytes());
     Ok(Idle {
         live,
         bytes: bytes as f64 / f64::from(live),
@@ -77,9 +78,11 @@ fn idle<S: Subject>(subject: &S, program: &S::Program, worker: &mut S::Worker, l
 
 /// What a process takes.
 struct Process {
-    /// Bytes.
-    resident: u64,
+    /// Bytes of its own, in pages.
+    private: u64,
     page_tables: u64,
+    /// Bytes of its memory files, mapped or not: what maps take.
+    memory_files: u64,
     mappings: u64,
 }
 
@@ -92,8 +95,24 @@ impl Process {
             kilobytes.map(|kilobytes| kilobytes << 10).with_context(|| format!("/proc/self/status has no {name}"))
         };
         let mappings = fs::read_to_string("/proc/self/maps")?.lines().count() as u64;
-        Ok(Self { resident: bytes("VmRSS")?, page_tables: bytes("VmPTE")?, mappings })
+        Ok(Self { private: bytes("RssAnon")?, page_tables: bytes("VmPTE")?, memory_files: memory_files()?, mappings })
     }
+
+    fn bytes(&self) -> u64 {
+        self.private + self.page_tables + self.memory_files
+    }
+}
+
+fn memory_files() -> Result<u64> {
+    let mut bytes = 0;
+    for descriptor in fs::read_dir("/proc/self/fd")? {
+        let path = descriptor?.path();
+        // The directory's own descriptor is closed by now.
+        if fs::read_link(&path).is_ok_and(|target| target.to_string_lossy().starts_with("/memfd:nearside-maps")) {
+            bytes += fs::metadata(&path)?.blocks() * 512;
+        }
+    }
+    Ok(bytes)
 }
 
 fn max_map_count() -> Result<u64> {

@@ -96,7 +96,7 @@ impl GroupTable {
             texts: Interner::default(),
             // An odd factor loses nothing.
             seeds: [0, 1].map(|number| DefaultHashBuilder::default().hash_one(number) | 1),
-            ids: vec![0; BATCH_ROWS_MAX as usize],
+            ids: Vec::new(),
             rows: Vec::new(),
             encoded: Vec::new(),
         })
@@ -127,6 +127,11 @@ impl GroupTable {
         }
     }
 
+    /// Gives back what only a call needs.
+    pub(super) fn release_scratch(&mut self) {
+        (self.ids, self.rows, self.encoded) = (Vec::new(), Vec::new(), Vec::new());
+    }
+
     /// Gives the selected rows their groups, adding groups as long as there are fewer than `groups_max`, and returns the end of the rows
     /// mapped: `rows.count`, or the first selected row without room.
     ///
@@ -135,6 +140,7 @@ impl GroupTable {
     /// # Errors
     /// [`DeviceError::Trap`] if a key that was declared never NULL is.
     pub(super) fn map(&mut self, rows: &Rows<'_>, keys: &[KeyValues<'_>], groups_max: usize) -> Result<usize, DeviceError> {
+        self.ids.resize(BATCH_ROWS_MAX as usize, 0);
         self.ids[rows.first..rows.count].fill(0);
         if self.texts.len() > KEY_TEXT_BYTES_MAX {
             return Ok(rows.first);

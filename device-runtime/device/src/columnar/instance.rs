@@ -79,7 +79,8 @@ impl Worker {
         let accumulators = self.runner.layout.accumulators.iter().enumerate();
         let accumulators =
             accumulators.map(|(index, place)| self.runner.region(ACCUMULATORS + index)[..groups * place.width].into()).collect();
-        let Self { runner, state, output } = self;
+        let Self { runner, mut state, output } = self;
+        state.groups.release_scratch();
         Instance { runner: runner.unbind(), state, output, accumulators: Some(accumulators) }
     }
 
