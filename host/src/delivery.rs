@@ -22,12 +22,12 @@ struct Waiting {
 }
 
 impl Delivery {
-    /// Rows that come from these morsels.
+    /// Rows that come from these morsels; from none an aggregate's row over nothing, which is good when all is.
     ///
     /// # Errors
     /// If one of the morsels was done already, which no honest device does.
     pub(crate) fn batch(&mut self, morsels: Vec<MorselId>, batch: RecordBatch) -> Result<(), DeviceError> {
-        if morsels.is_empty() || morsels.iter().any(|morsel| self.done.contains(morsel)) {
+        if morsels.iter().any(|morsel| self.done.contains(morsel)) {
             return Err(dishonest("rows of morsels that were done"));
         }
         self.waiting.push(Waiting { morsels, batch });
@@ -48,8 +48,8 @@ impl Delivery {
             return Err(dishonest("morsels that share rows are not done together"));
         }
         self.done = done;
-        let (ready, waiting) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| self.done.contains(&waiting.morsels[0]));
+        let is_done = |waiting: &Waiting| waiting.morsels.first().is_some_and(|morsel| self.done.contains(morsel));
+        let (ready, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(is_done);
         self.waiting = waiting;
         Ok(ready.into_iter().map(|waiting: Waiting| waiting.batch).collect())
     }
@@ -110,6 +110,16 @@ mod tests {
     fn finishing_releases_everything() {
         let mut delivery = Delivery::default();
         delivery.batch(vec![morsel(0)], rows(1)).unwrap();
+        assert_eq!(values(delivery.finish()), [1]);
+    }
+
+    /// An aggregate over nothing has a row: good once the execution has finished, whatever was done before.
+    #[test]
+    fn rows_of_nothing_wait_for_the_end() {
+        let mut delivery = Delivery::default();
+        delivery.complete(vec![morsel(0)]).unwrap();
+        delivery.batch(Vec::new(), rows(1)).unwrap();
+        assert!(delivery.complete(vec![morsel(1)]).unwrap().is_empty());
         assert_eq!(values(delivery.finish()), [1]);
     }
 

@@ -175,3 +175,21 @@ async fn unreachable_devices_are_named() {
     let reasons = nearside::account(&plan).push_backs;
     assert!(matches!(reasons.as_slice(), [Reason::Device(DeviceError::Unreachable { .. }), ..]), "{reasons:?}");
 }
+
+/// Aggregates over nothing, because a partition has no row group or statistics prune all of them, are results as any other: no device failed.
+#[tokio::test]
+async fn aggregates_over_nothing_are_no_failures() {
+    let (context, never) = (common::embedded(SessionConfig::new(), "always").await, common::plain(SessionConfig::new()).await);
+    // Of part there is less than a row group for each partition.
+    common::set(&context, "datafusion.optimizer.repartition_file_min_size", "1").await;
+    common::set(&context, "datafusion.execution.target_partitions", "13").await;
+    for sql in [
+        "SELECT count(*), sum(p_size), min(p_name) FROM part WHERE p_size > 10",
+        "SELECT count(*), sum(l_quantity), max(l_shipdate) FROM lineitem WHERE l_shipdate > DATE '2100-01-01'",
+    ] {
+        let (plan, rows) = common::run(&context, sql).await;
+        assert_eq!(common::lines(&rows), common::lines(&common::run(&never, sql).await.1), "{sql}");
+        let account = nearside::account(&plan);
+        assert!(account.executions > 0 && account.push_backs.is_empty(), "{sql}: {:?}", account.push_backs);
+    }
+}

@@ -127,9 +127,14 @@ impl GroupTable {
         }
     }
 
-    /// Gives back what only a call needs.
+    /// Gives back what only calls need, until [`Self::restore_scratch`].
     pub(super) fn release_scratch(&mut self) {
         (self.ids, self.rows, self.encoded) = (Vec::new(), Vec::new(), Vec::new());
+    }
+
+    /// What calls need: an id for each row, also where there are no keys. A new table has none yet.
+    pub(super) fn restore_scratch(&mut self) {
+        self.ids.resize(BATCH_ROWS_MAX as usize, 0);
     }
 
     /// Gives the selected rows their groups, adding groups as long as there are fewer than `groups_max`, and returns the end of the rows
@@ -140,7 +145,6 @@ impl GroupTable {
     /// # Errors
     /// [`DeviceError::Trap`] if a key that was declared never NULL is.
     pub(super) fn map(&mut self, rows: &Rows<'_>, keys: &[KeyValues<'_>], groups_max: usize) -> Result<usize, DeviceError> {
-        self.ids.resize(BATCH_ROWS_MAX as usize, 0);
         self.ids[rows.first..rows.count].fill(0);
         if self.texts.len() > KEY_TEXT_BYTES_MAX {
             return Ok(rows.first);

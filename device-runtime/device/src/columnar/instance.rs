@@ -62,7 +62,8 @@ impl Instance {
     /// # Errors
     /// [`DeviceError::Busy`] if there is no memory for a cage.
     pub fn bind(self) -> Result<Worker, DeviceError> {
-        let Self { runner, state, output, accumulators } = self;
+        let Self { runner, mut state, output, accumulators } = self;
+        state.groups.restore_scratch();
         let mut worker = Worker { runner: Runner::bind(runner)?, state, output };
         match accumulators {
             None => worker.clear_groups(),
