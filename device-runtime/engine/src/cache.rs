@@ -1,9 +1,4 @@
 //! Compiled programs by digest and target, made off their callers' way.
-//!
-//! [`CompileCache::module`] verifies a program, which takes time linear in it, and leaves translating to threads of the cache. A caller waits for machine code as
-//! long as it likes to; after that, and whenever more programs wait than the queue holds, the program is interpreted, which is slower and otherwise the same. All
-//! who ask for a program share one translation. What translation may cost is bounded by [`JIT_SLOTS_MAX`](crate::JIT_SLOTS_MAX),
-//! [`JIT_LOOPS_MAX`](crate::JIT_LOOPS_MAX) and [`JIT_TIME_MAX`](crate::JIT_TIME_MAX).
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -43,7 +38,12 @@ impl Default for CacheLimits {
     }
 }
 
-/// Compiled programs. See the [module](self).
+/// Compiled programs, shared by all who ask for them.
+///
+/// [`Self::module`] verifies a program, which takes time linear in it, and leaves translating to threads of the cache. A caller waits for machine code as
+/// long as it likes to; after that, and whenever more programs wait than the queue holds, the program is interpreted, which is slower and otherwise the same. All
+/// who ask for a program share one translation. What translation may cost is bounded by [`JIT_SLOTS_MAX`](crate::JIT_SLOTS_MAX),
+/// [`JIT_LOOPS_MAX`](crate::JIT_LOOPS_MAX) and [`JIT_TIME_MAX`](crate::JIT_TIME_MAX).
 #[derive(Debug)]
 pub struct CompileCache {
     programs_max: usize,
