@@ -177,13 +177,25 @@ impl<'a> Translator<'a> {
         let mut arms = Vec::with_capacity(case.when_then_expr().len());
         for (when, then) in case.when_then_expr() {
             let condition = match case.expr() {
-                Some(subject) => Expr::Compare { op: CompareOp::Eq, left: self.boxed(subject)?, right: self.boxed(when)? },
+                Some(subject) => self.case_value(subject, when)?,
                 None => self.computed(when)?,
             };
             arms.push((condition, self.computed(then)?));
         }
         let otherwise = case.else_expr().map(|otherwise| self.boxed(otherwise)).transpose()?;
         Ok(Expr::Case { arms, otherwise })
+    }
+
+    /// `CASE subject WHEN value`: an equality that tells a float's zeros apart, unlike `=`.
+    fn case_value(&mut self, subject: &Arc<dyn PhysicalExpr>, value: &Arc<dyn PhysicalExpr>) -> Result<Expr, Reason> {
+        let (left, right) = (self.boxed(subject)?, self.boxed(value)?);
+        if !matches!(self.type_of(subject)?, ValueType::Float32 | ValueType::Float64) {
+            return Ok(Expr::Compare { op: CompareOp::Eq, left, right });
+        }
+        match *right {
+            Expr::Literal(value) => Ok(Expr::InList { expr: left, list: vec![value], negated: false }),
+            _ => Err(unknown(value)),
+        }
     }
 
     fn cast(&mut self, cast: &CastExpr) -> Result<Expr, Reason> {

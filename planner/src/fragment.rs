@@ -1,6 +1,6 @@
 //! The fragment IR.
 //!
-//! Semantics are DataFusion 55's: three-valued logic, wrapping integer `+ - *`, decimal scales as arrow-rs computes them, floats compared by total order.
+//! Semantics are DataFusion 55's: three-valued logic, wrapping integer `+ - *`, decimal scales as arrow-rs computes them, floats compared by total order but for the sign of zero.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
@@ -65,7 +65,7 @@ pub struct Named {
 ///
 /// | function | argument | state | over the values |
 /// |---|---|---|---|
-/// | `count` | any, or none | `Int64`; inside `AVG` `UInt64` | |
+/// | `count` | any, or none | `Int64`; inside `AVG` `UInt64`, with group keys NULL over nothing | |
 /// | `sum` | signed; unsigned | `Int64`; `UInt64` (the plan casts the argument) | wraps |
 /// | `sum` | float | `Float64` (the plan casts `Float32`) | starts from `+0.0`; the order of additions is arrow-rs' own |
 /// | `sum` | `decimal(p,s)` | `decimal(min(38, p + 10),s)` | wraps 128 bits, never checks digits |
@@ -92,10 +92,17 @@ pub struct Aggregate {
     pub value_type: ValueType,
 }
 
+impl Aggregate {
+    /// Whether a count is NULL over nothing: DataFusion merges the states of `AVG` by group so that it tells by the count whether there was anything.
+    pub(crate) fn count_may_be_null(&self, grouped: bool) -> bool {
+        grouped && self.function == Function::Count && self.value_type == ValueType::UInt64
+    }
+}
+
 /// Aggregate functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Function {
-    /// Rows, or rows where the argument is not NULL; `Int64`, or `UInt64` inside an `AVG`; never NULL.
+    /// Rows, or rows where the argument is not NULL. `Int64`, never NULL; or `UInt64` inside an `AVG`, then with group keys NULL over nothing.
     Count,
     /// NULL over nothing.
     Sum,
@@ -123,7 +130,7 @@ pub enum Expr {
         /// The type DataFusion gives the result.
         value_type: ValueType,
     },
-    /// Comparison of two operands of one type (decimals: one scale).
+    /// Comparison of two operands of one type (decimals: one scale). Floats by total order, except that zeros are equal.
     Compare {
         /// Which.
         op: CompareOp,

@@ -8,7 +8,7 @@ use nearside_programs::{Scalar, ValueType};
 use crate::fragment::{Aggregate, Function, Named};
 
 use super::cast::widen;
-use super::expression::{float64_add, is_null, order, wrap};
+use super::expression::{float64_add, is_null, order, unsigned_zero, wrap};
 use super::{EvaluationError, Row};
 
 /// One row a group, in the order of their first rows; no keys: one row.
@@ -18,7 +18,7 @@ pub(super) fn aggregate(keys: &[Named], aggregates: &[Aggregate], rows: &[Row<'_
         groups.find(Vec::new());
     }
     for row in rows {
-        let key = row.evaluate_all(keys)?.into_iter().map(canonical).collect();
+        let key = row.evaluate_all(keys)?.into_iter().map(unsigned_zero).collect();
         groups.find(key).push(*row);
     }
     groups.groups.into_iter().map(|(key, rows)| result_row(key, aggregates, &rows)).collect()
@@ -39,15 +39,6 @@ impl<'a> Groups<'a> {
             self.groups.push((key, Vec::new()));
         }
         &mut self.groups[index].1
-    }
-}
-
-/// Zero has no sign in a group key.
-fn canonical(key: Scalar) -> Scalar {
-    match key {
-        Scalar::Float32(bits) if bits << 1 == 0 => Scalar::Float32(0),
-        Scalar::Float64(bits) if bits << 1 == 0 => Scalar::Float64(0),
-        key => key,
     }
 }
 
@@ -76,6 +67,7 @@ impl Aggregate {
 
     fn state(&self, values: &[Scalar], grouped: bool) -> Scalar {
         match self.function {
+            Function::Count if values.is_empty() && self.count_may_be_null(grouped) => Scalar::Null(self.value_type),
             Function::Count => Scalar::Int(self.value_type, values.len() as i128),
             _ if values.is_empty() => Scalar::Null(self.value_type),
             Function::Sum => sum(values, self.value_type),

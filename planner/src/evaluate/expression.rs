@@ -21,7 +21,7 @@ pub(super) fn evaluate_expr(expr: &Expr, row: &[Scalar]) -> Result<Scalar, Fault
             arithmetic(*op, &evaluate_expr(left, row)?, &evaluate_expr(right, row)?, *value_type)?
         }
         Expr::Compare { op, left, right } => {
-            let order = order(&evaluate_expr(left, row)?, &evaluate_expr(right, row)?);
+            let order = order(&unsigned_zero(evaluate_expr(left, row)?), &unsigned_zero(evaluate_expr(right, row)?));
             from_truth(order.map(|order| op.holds(order)))
         }
         Expr::And(left, right) => from_truth(and(truth(left)?, truth(right)?)),
@@ -96,6 +96,15 @@ fn or(left: Option<bool>, right: Option<bool>) -> Option<bool> {
     }
 }
 
+/// Zero has no sign in a comparison, nor in a group key; in a list, and for `min` and `max`, it has.
+pub(super) fn unsigned_zero(value: Scalar) -> Scalar {
+    match value {
+        Scalar::Float32(bits) if bits << 1 == 0 => Scalar::Float32(0),
+        Scalar::Float64(bits) if bits << 1 == 0 => Scalar::Float64(0),
+        value => value,
+    }
+}
+
 /// How two values of one type order (arrow-ord `cmp`): floats by IEEE 754 `totalOrder`, text by its bytes, `false` before `true`; `None` if either is NULL.
 pub(super) fn order(left: &Scalar, right: &Scalar) -> Option<Ordering> {
     Some(match (left, right) {
@@ -111,7 +120,7 @@ pub(super) fn order(left: &Scalar, right: &Scalar) -> Option<Ordering> {
 }
 
 fn in_list(value: &Scalar, list: &[Scalar]) -> Option<bool> {
-    // `None or false` is None, `None or true` is true: SQL defines IN as a disjunction of comparisons.
+    // `None or false` is None, `None or true` is true: SQL defines IN as a disjunction of comparisons. DataFusion's tell zeros apart here.
     list.iter().map(|item| order(value, item).map(Ordering::is_eq)).fold(Some(false), or)
 }
 

@@ -110,7 +110,25 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// A number in the form in which numbers are compared: floats by total order.
+    /// A number in the form in which `=` and `<` compare numbers: a float's zero has no sign.
+    pub(super) fn compared(&mut self, number: &Number) -> Term {
+        let term = self.number(number);
+        let rows = &mut self.rows;
+        let magnitude = match number.value_type {
+            ValueType::Float64 => {
+                let low = rows.binary(AluOp::Lsh, term.low, 1);
+                rows.binary(AluOp::Rsh, low, 1)
+            }
+            ValueType::Float32 => rows.binary(AluOp::And, term.low, i32::MAX),
+            _ => return term,
+        };
+        // Sign and magnitude become a two's complement.
+        let sign = rows.binary(AluOp::Arsh, term.low, 63);
+        let flipped = rows.binary(AluOp::Xor, magnitude, sign);
+        Term { low: rows.binary(AluOp::Sub, flipped, sign), ..term }
+    }
+
+    /// A number in the form in which values are told apart: floats by total order.
     pub(super) fn key(&mut self, number: &Number) -> Term {
         let term = self.number(number);
         Term { low: self.order_key(number.value_type, term.low), ..term }

@@ -10,6 +10,7 @@ use super::node::{Known, Number, NumberKind, Reads, Truth};
 use super::project::{self, Computed, ComputedValue};
 use super::proof::Proof;
 use super::resolve::{BitmapCall, Resolver};
+use crate::check::TypeError;
 use crate::fragment::{Aggregate, Column, Expr, Function, Named, Output, is_decimal, is_float};
 use crate::refusal::Refusal;
 
@@ -145,15 +146,14 @@ impl Planner<'_> {
     fn state(&mut self, aggregate: &Aggregate) -> Result<State, Refusal> {
         let filter = aggregate.filter.as_ref().map(|filter| self.resolver.truth(filter)).transpose()?;
         let state = |source, seen| State { name: aggregate.name.clone(), value_type: aggregate.value_type, source, seen };
-        let Some(argument) = &aggregate.argument else {
-            let count = self.accumulate(Accumulation::Count(Counted { filter, known: NonNull::ALWAYS }));
-            return Ok(state(StateSource::Accumulator(count), None));
-        };
         if aggregate.function == Function::Count {
-            let known = self.known(argument)?;
-            let count = self.accumulate(Accumulation::Count(Counted { filter, known }));
-            return Ok(state(StateSource::Accumulator(count), None));
+            let known = aggregate.argument.as_ref().map_or(Ok(NonNull::ALWAYS), |argument| self.known(argument))?;
+            let counted = Counted { filter, known };
+            let seen = if aggregate.count_may_be_null(self.plan.grouped) { self.seen_where(counted.clone()) } else { None };
+            let count = self.accumulate(Accumulation::Count(counted));
+            return Ok(state(StateSource::Accumulator(count), seen));
         }
+        let argument = aggregate.argument.as_ref().ok_or(TypeError::Argument)?;
         if self.resolver.type_of(argument)? == ValueType::Utf8 {
             return self.text_state(aggregate, argument, filter.is_some());
         }

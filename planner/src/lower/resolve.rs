@@ -8,7 +8,7 @@ use nearside_programs::{Parameters, Scalar, ValueType};
 
 use super::node::{BitSet, Known, Number, NumberKind, Truth};
 use crate::capabilities::Capabilities;
-use crate::fragment::{ArithmeticOp, Column, CompareOp, DECIMAL_DIGITS_MAX, Expr};
+use crate::fragment::{ArithmeticOp, Column, CompareOp, DECIMAL_DIGITS_MAX, Expr, is_float};
 use crate::refusal::Refusal;
 
 /// Most different values of an `IN` list over numbers: each is a parameter, and an object has a bounded number of them.
@@ -302,7 +302,8 @@ impl Resolver<'_> {
         {
             return Ok(Truth::InBits { number: Box::new(number), bits });
         }
-        if list.len() > COMPARED_MAX && !distinct.is_empty() {
+        // `=` does not tell zeros apart, a list does.
+        if (list.len() > COMPARED_MAX || is_float(value_type)) && !distinct.is_empty() {
             let (first, count) = self.literals.sorted(value_type, list);
             return Ok(Truth::InSorted { number: Box::new(number), first, count });
         }

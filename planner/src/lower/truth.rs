@@ -123,7 +123,7 @@ impl Emitter<'_> {
     }
 
     fn compare(&mut self, op: CompareOp, left: &Number, right: &Number) -> Bits {
-        let (l, r) = (self.key(left), self.key(right));
+        let (l, r) = (self.compared(left), self.compared(right));
         let bit = match (l.wide(), r.wide()) {
             (Some(left), Some(right)) => compare_wide(op, left, right, &mut self.rows),
             _ => compare(op, Class::of(left.value_type), l.low, r.low, &mut self.rows),

@@ -241,3 +241,17 @@ pub fn total_order_key(bits: i64) -> i64 {
 pub fn total_order_key_f32(bits: i32) -> i32 {
     bits ^ (((bits >> 31) as u32) >> 1) as i32
 }
+
+/// Maps the bits of a binary64 to a signed integer that orders as SQL's comparisons do: by `totalOrder`, but zero has no sign.
+///
+/// Sign and magnitude become a two's complement. For binary32 the same with 32 bits, see [`comparison_key_f32`].
+pub fn comparison_key(bits: i64) -> i64 {
+    let sign = bits >> 63;
+    ((bits & i64::MAX) ^ sign) - sign
+}
+
+/// [`comparison_key`] of a binary32.
+pub fn comparison_key_f32(bits: i32) -> i32 {
+    let sign = bits >> 31;
+    ((bits & i32::MAX) ^ sign) - sign
+}

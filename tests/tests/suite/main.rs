@@ -7,4 +7,5 @@ mod kill;
 mod s3;
 mod shell;
 mod socket;
+mod sql;
 mod stop;

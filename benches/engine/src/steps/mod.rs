@@ -78,8 +78,8 @@ impl Step {
     }
 }
 
-/// Bytes that fit into the first-level cache beside what they are copied from: copied there, columns are read from there.
-const COPIED_LEN_MAX: usize = 32 << 10;
+/// Bytes that stay in the first-level cache while as many are read to be copied: columns are read from there.
+const COPIED_LEN_MAX: usize = 16 << 10;
 
 /// All of them.
 pub(crate) fn steps() -> &'static [Step] {

@@ -12,3 +12,11 @@ pub(crate) struct Checks {
 impl Checks {
     pub(crate) const ALL: Self = Self { cage: true, fuel: true };
 }
+
+/// How a program is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) checks: Checks,
+    /// Loops of one block several turns at a time.
+    pub(super) turns: bool,
+}

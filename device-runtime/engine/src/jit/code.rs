@@ -14,7 +14,7 @@ use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
 
 use super::Fallback;
-use super::checks::Checks;
+use super::checks::Options;
 use super::entry;
 use super::trampoline;
 use super::translate::{Externals, Site, Translator, signatures, translate_enter};
@@ -89,8 +89,8 @@ impl CodeMap {
 }
 
 /// Translates a program of bounded size; begins no function after the deadline.
-pub(super) fn compile(program: &Program, checks: Checks, deadline: Instant) -> Result<Compiled, Fallback> {
-    Generator::new(program)?.generate(program, checks, deadline)
+pub(super) fn compile(program: &Program, options: Options, deadline: Instant) -> Result<Compiled, Fallback> {
+    Generator::new(program)?.generate(program, options, deadline)
 }
 
 struct Generator {
@@ -139,7 +139,7 @@ impl Generator {
         Ok(Self { module, context, builder, externals, defined: Vec::new() })
     }
 
-    fn generate(mut self, program: &Program, checks: Checks, deadline: Instant) -> Result<Compiled, Fallback> {
+    fn generate(mut self, program: &Program, options: Options, deadline: Instant) -> Result<Compiled, Fallback> {
         for (index, function) in program.functions.iter().enumerate() {
             if Instant::now() >= deadline {
                 return Err(Fallback::TimeUp);
@@ -147,7 +147,7 @@ impl Generator {
             let id = self.externals.functions[index];
             self.context.func = new_function(id, &self.externals.signatures.function);
             let (native, builder) = (&mut self.context.func, &mut self.builder);
-            let translator = Translator::new(native, builder, &mut self.module, &self.externals, program, *function, checks);
+            let translator = Translator::new(native, builder, &mut self.module, &self.externals, program, *function, options);
             translator.translate();
             self.define(id)?;
         }
@@ -242,6 +242,7 @@ mod tests {
 
     use nearside_programs::manifest::Target;
 
+    use super::super::checks::Checks;
     use super::*;
     use crate::verify::{Code, verify};
 
@@ -250,7 +251,8 @@ mod tests {
     fn the_clock_is_looked_at_between_functions() {
         let exit = Slot { opcode: 0x95, ..Slot::default() };
         let program = verify(Code { slots: &[exit], entries: &[0], maps: &[], target: Target::Columnar }).unwrap();
-        assert_eq!(compile(&program, Checks::ALL, Instant::now()).err(), Some(Fallback::TimeUp));
-        assert!(compile(&program, Checks::ALL, Instant::now() + super::super::JIT_TIME_MAX).is_ok());
+        let options = Options { checks: Checks::ALL, turns: true };
+        assert_eq!(compile(&program, options, Instant::now()).err(), Some(Fallback::TimeUp));
+        assert!(compile(&program, options, Instant::now() + super::super::JIT_TIME_MAX).is_ok());
     }
 }

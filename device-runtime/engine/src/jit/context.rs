@@ -5,6 +5,9 @@ use crate::fuel::Fuel;
 use crate::helpers::{HelperFault, Helpers};
 use crate::verify::Program;
 
+/// Most fuel of a run: generated code tells amounts below zero by their sign. Thousands of years.
+pub(super) const FUEL_MAX: u64 = 1 << 62;
+
 /// One run, shared between generated code, the shim for helpers and the fault handler. Generated code addresses the fields by
 /// `offset_of!`.
 #[repr(C)]

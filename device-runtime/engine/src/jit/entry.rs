@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls into and out of generated code")]
 
 use super::code::Compiled;
-use super::context::{Context, Host, TrapKind};
+use super::context::{Context, FUEL_MAX, Host, TrapKind};
 use super::signal::{self, Active};
 use super::trampoline;
 use crate::cage::Cage;
@@ -24,9 +24,11 @@ pub(crate) fn run(
     helpers: &mut dyn Helpers,
 ) -> Result<u64, Trap> {
     signal::install().map_err(|errno| Trap::NoFaultHandler { errno })?;
+    // What is beyond generated code's numbers it cannot use up, either.
+    let beyond = fuel.0.saturating_sub(FUEL_MAX);
     let mut context = Context {
         saved_stack: 0,
-        fuel: *fuel,
+        fuel: Fuel(fuel.0 - beyond),
         base: cage.base(),
         target: compiled.functions[entry],
         functions: compiled.functions.as_ptr(),
@@ -37,7 +39,7 @@ pub(crate) fn run(
         host: Host { cage, helpers, program, tail_calls: 0, fault: None, fault_pc: 0 },
     };
     let result = call(compiled, &mut context);
-    *fuel = context.fuel;
+    *fuel = Fuel(context.fuel.0 + beyond);
     match TrapKind::unpack(context.trap) {
         None => Ok(result),
         Some((TrapKind::OutOfFuel, pc)) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nearside_programs::isa::{AluOp, CallTarget, Instruction, Operand};
 
 use super::Fallback;
+use super::translate::{OneBlock, one_block_loops};
 use crate::intrinsic::Intrinsic;
 use crate::verify::{Function, Program, jump_target};
 
@@ -24,14 +25,22 @@ pub const JIT_LOOPS_MAX: u64 = 1 << 28;
 /// After so long no further function is translated, and the program is interpreted. The other limits keep honest machines far below it.
 pub const JIT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Refuses what could take the code generator longer than anybody waits.
-pub(super) fn check(program: &Program) -> Result<(), Fallback> {
+/// Loops are translated several turns at a time only where they come to no more than this part of [`JIT_LOOPS_MAX`]: that doubles their jumps.
+const TURNS_LOOPS_SHARE: u64 = 64;
+
+/// Refuses what could take the code generator longer than anybody waits. Says whether loops of one block may be translated several turns at a time.
+pub(super) fn check(program: &Program) -> Result<bool, Fallback> {
     let slots: usize = program.iter().map(|(_, instruction)| weight(&instruction)).sum();
     if slots > JIT_SLOTS_MAX {
         return Err(Fallback::TooLarge { slots });
     }
     let loops = program.functions.iter().map(|function| loops(program, *function)).sum();
-    if loops > JIT_LOOPS_MAX { Err(Fallback::TooManyLoops { loops }) } else { Ok(()) }
+    if loops > JIT_LOOPS_MAX {
+        return Err(Fallback::TooManyLoops { loops });
+    }
+    let copied: usize =
+        program.functions.iter().flat_map(|function| one_block_loops(program, *function)).map(OneBlock::copied_slots).sum();
+    Ok(slots + copied <= JIT_SLOTS_MAX && loops <= JIT_LOOPS_MAX / TURNS_LOOPS_SHARE)
 }
 
 /// Slots an instruction counts as. The factors are Cranelift's times for programs of nothing else.

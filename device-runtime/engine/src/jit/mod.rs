@@ -17,6 +17,8 @@ use std::time::Instant;
 
 use crate::verify::Program;
 
+use checks::Options;
+
 pub(crate) use checks::Checks;
 pub(crate) use code::Compiled;
 pub(crate) use entry::run;
@@ -50,9 +52,9 @@ pub enum Fallback {
 
 /// Translates a program.
 pub(crate) fn compile(program: &Program, checks: Checks) -> Result<Compiled, Fallback> {
-    limits::check(program)?;
+    let options = Options { checks, turns: limits::check(program)? };
     let deadline = Instant::now() + JIT_TIME_MAX;
     // A panic of the code generator is a bug there, and no reason not to run the program. Its state is gone with it.
-    std::panic::catch_unwind(|| code::compile(program, checks, deadline))
+    std::panic::catch_unwind(|| code::compile(program, options, deadline))
         .unwrap_or_else(|_| Err(Fallback::Codegen { reason: "panicked".to_owned() }))
 }

@@ -5,7 +5,7 @@ use arrow::buffer::NullBuffer;
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 use nearside_programs::abi::columnar::BITMAP_LEN;
-use nearside_programs::manifest::{total_order_key, total_order_key_f32};
+use nearside_programs::manifest::{comparison_key, comparison_key_f32};
 
 use super::super::load;
 use super::super::vector::{self, Comparison, InstructionSet, Interval, Word};
@@ -140,7 +140,7 @@ fn comparison(arguments: &[u64; 5]) -> Result<Comparison, HelperFault> {
     known.ok_or(HelperFault::Argument { index: 2, value })
 }
 
-/// What the slot that argument `index` names holds, floats as their total-order keys.
+/// What the slot that argument `index` names holds, floats as their comparison keys.
 fn parameter(call: &BatchHelpers<'_>, arguments: &[u64; 5], index: u8, value_type: ValueType) -> Result<i128, HelperFault> {
     let given = arguments[usize::from(index) - 1];
     let slot = u32::try_from(given).ok();
@@ -148,8 +148,8 @@ fn parameter(call: &BatchHelpers<'_>, arguments: &[u64; 5], index: u8, value_typ
     let value = slot.filter(fits).and_then(|slot| call.state.predicates.parameters().value(slot));
     let value = value.ok_or(HelperFault::Argument { index, value: given })?;
     Ok(match value_type {
-        ValueType::Float32 => total_order_key_f32(value as i32).into(),
-        ValueType::Float64 => total_order_key(value as i64).into(),
+        ValueType::Float32 => comparison_key_f32(value as i32).into(),
+        ValueType::Float64 => comparison_key(value as i64).into(),
         _ => value,
     })
 }

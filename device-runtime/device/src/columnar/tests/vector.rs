@@ -191,7 +191,7 @@ fn a_column_and_a_parameter() {
         check(&[(COLUMN_COMPARE, &compare(A, FIVE))], |row| a(row).is_some_and(|a| holds(a.cmp(&5))));
         check(&[(COLUMN_COMPARE, &compare(T, TRUE))], |row| t(row).is_some_and(|t| holds(t.cmp(&true))));
         check(&[(COLUMN_COMPARE, &compare(D, MONEY))], |row| d(row).is_some_and(|d| holds(d.cmp(&250))));
-        check(&[(COLUMN_COMPARE, &compare(X, ZERO))], |row| x(row).is_some_and(|x| holds(x.total_cmp(&0.0))));
+        check(&[(COLUMN_COMPARE, &compare(X, ZERO))], |row| x(row).is_some_and(|x| holds((x + 0.0).total_cmp(&0.0))));
         let columns = |left, right| [Value(left), Value(op), Value(right), Out];
         check(&[(helper::COLUMN_COMPARE_COLUMNS, &columns(A, B))], |row| {
             a(row).zip(b(row)).is_some_and(|(a, b)| holds(a.cmp(&b)))

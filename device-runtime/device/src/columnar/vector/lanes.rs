@@ -2,7 +2,7 @@
 //!
 //! The key of a value is its distance from the least value of its type; a float's is that of its total-order key.
 
-use nearside_programs::manifest::{total_order_key, total_order_key_f32};
+use nearside_programs::manifest::{comparison_key, comparison_key_f32, total_order_key, total_order_key_f32};
 
 /// An element type of a values array.
 pub(in super::super) trait Lane {
@@ -18,6 +18,12 @@ pub(in super::super) trait Lane {
     fn elements(bytes: &[u8]) -> &[Self::Raw];
 
     fn key(raw: Self::Raw) -> Self::Key;
+
+    /// The key by which an element is compared: a float's is that of its comparison key, the same for both zeros.
+    #[inline(always)]
+    fn compared(raw: Self::Raw) -> Self::Key {
+        Self::key(raw)
+    }
 
     /// The key of a value from [`Self::LEAST`] to [`Self::GREATEST`].
     fn key_of(value: i128) -> Self::Key {
@@ -174,9 +180,9 @@ impl Key for Wide {
     }
 }
 
-/// The lane of one type each: its width, its key's type, its bounds, and the key of an element.
+/// The lane of one type each: its width, its key's type, its bounds, the key of an element, and the one it is compared by if that is another.
 macro_rules! lanes {
-    ($($lane:ident, $width:literal, $key:ty, $least:expr, $greatest:expr, $to_key:expr;)*) => { $(
+    ($($lane:ident, $width:literal, $key:ty, $least:expr, $greatest:expr, $to_key:expr $(, $to_compared:expr)?;)*) => { $(
         pub(in super::super) struct $lane;
 
         impl Lane for $lane {
@@ -193,6 +199,11 @@ macro_rules! lanes {
             fn key(raw: [u8; $width]) -> $key {
                 $to_key(raw)
             }
+
+            $(#[inline(always)]
+            fn compared(raw: [u8; $width]) -> $key {
+                $to_compared(raw)
+            })?
         }
     )* };
 }
@@ -206,8 +217,10 @@ lanes! {
     U16, 2, u16, 0, u16::MAX, u16::from_le_bytes;
     U32, 4, u32, 0, u32::MAX, u32::from_le_bytes;
     U64, 8, u64, 0, u64::MAX, u64::from_le_bytes;
-    F32, 4, u32, i32::MIN, i32::MAX, |raw| total_order_key_f32(i32::from_le_bytes(raw)) as u32 ^ 1 << 31;
-    F64, 8, u64, i64::MIN, i64::MAX, |raw| total_order_key(i64::from_le_bytes(raw)) as u64 ^ 1 << 63;
+    F32, 4, u32, i32::MIN, i32::MAX, |raw| total_order_key_f32(i32::from_le_bytes(raw)) as u32 ^ 1 << 31,
+        |raw| comparison_key_f32(i32::from_le_bytes(raw)) as u32 ^ 1 << 31;
+    F64, 8, u64, i64::MIN, i64::MAX, |raw| total_order_key(i64::from_le_bytes(raw)) as u64 ^ 1 << 63,
+        |raw| comparison_key(i64::from_le_bytes(raw)) as u64 ^ 1 << 63;
     I128, 16, Wide, i128::MIN, i128::MAX, wide;
 }
 

@@ -53,7 +53,7 @@ fn pack<S: Instructions, R: Copy>(rows: &[R], out: &mut [Word], passes: impl Fn(
 fn pack_pairs<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word], passes: impl Fn(L::Key, L::Key) -> bool) {
     let (left, left_rest) = L::elements(left).as_chunks::<WORD_ROWS>();
     let (right, right_rest) = L::elements(right).as_chunks::<WORD_ROWS>();
-    let passes = |(left, right): (&L::Raw, &L::Raw)| passes(L::key(*left), L::key(*right));
+    let passes = |(left, right): (&L::Raw, &L::Raw)| passes(L::compared(*left), L::compared(*right));
     let mut out = out.iter_mut();
     for ((left, right), word) in left.iter().zip(right).zip(&mut out) {
         *word = gather::<S>(left.iter().zip(right).map(passes));
@@ -78,11 +78,11 @@ fn gather<S: Instructions>(truths: impl Iterator<Item = bool>) -> Word {
 pub(super) fn within<S: Instructions, L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
     let rows = L::elements(values);
     if low.is_equal(L::Key::ZERO) {
-        pack::<S, _>(rows, out, |raw| !span.is_less(L::key(raw)));
+        pack::<S, _>(rows, out, |raw| !span.is_less(L::compared(raw)));
     } else if L::Key::ONES.wrapping_sub(low).is_equal(span) {
-        pack::<S, _>(rows, out, |raw| !L::key(raw).is_less(low));
+        pack::<S, _>(rows, out, |raw| !L::compared(raw).is_less(low));
     } else {
-        pack::<S, _>(rows, out, |raw| !span.is_less(L::key(raw).wrapping_sub(low)));
+        pack::<S, _>(rows, out, |raw| !span.is_less(L::compared(raw).wrapping_sub(low)));
     }
 }
 

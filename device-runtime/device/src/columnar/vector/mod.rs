@@ -36,7 +36,7 @@ impl Comparison {
         [Self::Equal, Self::NotEqual, Self::Less, Self::LessOrEqual, Self::Greater, Self::GreaterOrEqual];
 }
 
-/// What a column's values are compared with: an interval of integers, and a float's by its total-order key. Empty if `low > high`.
+/// What a column's values are compared with: an interval of integers, and a float's by its comparison key. Empty if `low > high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) low: i128,

@@ -4,11 +4,14 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use nearside_programs::isa::{AluOp, ByteOrder, JumpOp, Operand, Reg, WideSource, Width};
 
-use super::Translator;
+use super::{ANCHOR_OFFSET_MAX, Anchor, Translator};
 
 impl Translator<'_> {
     pub(super) fn alu(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
-        let (a, b) = (self.get(width, dst), self.operand(width, src));
+        let anchor = self.stepped(width, op, dst, src);
+        let b = self.operand(width, src);
+        // Looking at a register that is only written would carry it around loops.
+        let a = if op == AluOp::Mov { b } else { self.get(width, dst) };
         let result = match op {
             AluOp::Add => self.builder.ins().iadd(a, b),
             AluOp::Sub => self.builder.ins().isub(a, b),
@@ -27,6 +30,20 @@ impl Translator<'_> {
             },
         };
         self.set(dst, result);
+        self.anchors[dst.index()] = anchor;
+    }
+
+    /// The anchor of `dst` afterwards, if it is moved a step from one.
+    fn stepped(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) -> Option<Anchor> {
+        let (from, step) = match (width, op, src) {
+            (Width::W64, AluOp::Add, Operand::Imm(step)) => (dst, step),
+            (Width::W64, AluOp::Sub, Operand::Imm(step)) => (dst, step.checked_neg()?),
+            (Width::W64, AluOp::Mov, Operand::Reg(src)) => (src, 0),
+            _ => return None,
+        };
+        let Anchor { value, offset } = self.anchor(from);
+        let offset = offset.checked_add(step).filter(|offset| offset.unsigned_abs() <= ANCHOR_OFFSET_MAX)?;
+        Some(Anchor { value, offset })
     }
 
     fn divide_by_constant(&mut self, op: AluOp, a: Value, b: Value, divisor: i32) -> Value {

@@ -102,7 +102,7 @@ impl Translator<'_> {
     }
 
     fn call_on(&mut self, frame: Value, given: [Value; 5], call: impl FnOnce(&mut Self, &[Value]) -> Inst) -> Value {
-        let mut arguments = vec![self.context, frame];
+        let mut arguments = vec![self.context(), frame];
         arguments.extend(given);
         self.store_fuel();
         let call = call(self, &arguments);
@@ -160,8 +160,9 @@ impl Translator<'_> {
 
     /// `tail_call`: what the program returns that element r3 of r2 is, this function returns; goes on if there is none.
     pub(super) fn tail_call(&mut self, pc: usize) -> Value {
-        let [context, programs, index, ..] = self.arguments();
-        let call = self.builder.ins().call(self.imports.find_program, &[self.context, programs, index]);
+        let [argument, programs, index, ..] = self.arguments();
+        let context = self.context();
+        let call = self.builder.ins().call(self.imports.find_program, &[context, programs, index]);
         let code = self.builder.inst_results(call)[0];
         let fault = self.builder.ins().icmp_imm_u(IntCC::Equal, code, 1);
         let number = self.builder.ins().iconst(types::I64, i64::from(TAIL_CALL));
@@ -172,19 +173,13 @@ impl Translator<'_> {
         let zero = self.builder.ins().iconst(types::I64, 0);
         let frame = self.get(Width::W64, Reg::R10);
         let signature = self.imports.function_signature;
-        let result = self.call_on(frame, [context, zero, zero, zero, zero], |translator, arguments| {
+        let result = self.call_on(frame, [argument, zero, zero, zero, zero], |translator, arguments| {
             translator.builder.ins().call_indirect(signature, code, arguments)
         });
         // What is left of the fuel is in the context already.
         self.builder.ins().return_(&[result]);
         self.switch_to(none);
         self.load_field(offset_of!(Context<'static>, result))
-    }
-
-    /// A block that has all its predecessors.
-    fn switch_to(&mut self, block: Block) {
-        self.builder.switch_to_block(block);
-        self.builder.seal_block(block);
     }
 
     fn call_helper(&mut self, pc: usize, number: u32) -> Value {
@@ -208,7 +203,8 @@ impl Translator<'_> {
             self.store_field(argument_offset(index), argument);
         }
         self.store_fuel();
-        let call = self.builder.ins().call(shim, &[self.context, number]);
+        let context = self.context();
+        let call = self.builder.ins().call(shim, &[context, number]);
         self.load_fuel();
         self.builder.inst_results(call)[0]
     }

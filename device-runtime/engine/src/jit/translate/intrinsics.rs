@@ -100,7 +100,8 @@ impl Translator<'_> {
 
     /// What is too long to be inline.
     fn wide_call(&mut self, function: FuncRef, a: Wide, b: Wide) -> (Wide, Value) {
-        let call = self.builder.ins().call(function, &[self.context, a.low, a.high, b.low, b.high]);
+        let context = self.context();
+        let call = self.builder.ins().call(function, &[context, a.low, a.high, b.low, b.high]);
         let wrapped = self.builder.inst_results(call)[0];
         let offset = offset_of!(Context<'static>, result);
         (Wide { low: self.load_field(offset), high: self.load_field(offset + 8) }, wrapped)

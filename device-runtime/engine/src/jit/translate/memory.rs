@@ -31,18 +31,41 @@ impl Translator<'_> {
         self.builder.ins().iadd(self.base, address)
     }
 
+    /// Where the processor finds what a register and an offset name, and what it has to add to that.
+    ///
+    /// It adds that beyond 32 bits, into the guards at most. Where it should have wrapped, nothing is mapped, either, and the low 32 bits of the address
+    /// that faults are those of the one that would have.
+    fn place(&mut self, base: Reg, offset: i16) -> (Value, i32) {
+        let anchor = self.anchor(base);
+        let (value, offset) = match i16::try_from(anchor.offset + i32::from(offset)) {
+            Ok(offset) => (anchor.value, offset),
+            Err(_) => (self.get(Width::W64, base), offset),
+        };
+        (self.native_of(value), offset.into())
+    }
+
+    /// Where the processor finds what the low half of a register's value names.
+    fn native_of(&mut self, value: Value) -> Value {
+        if !self.checks.cage {
+            return value;
+        }
+        let low = self.builder.ins().ireduce(types::I32, value);
+        self.native(low)
+    }
+
     pub(super) fn load(&mut self, size: Size, signed: bool, dst: Reg, base: Reg, offset: i16) {
-        let address = self.address(base, 0);
-        let value = self.load_at(size, signed, address, offset);
+        let (native, offset) = self.place(base, offset);
+        let value = self.load_extended(size, signed, native, offset);
         self.set(dst, value);
     }
 
-    /// What is at a cage address and an instruction's offset from it, extended to 64 bits.
-    ///
-    /// The processor adds the offset beyond 32 bits, into the guards at most. Where it should have wrapped, nothing is mapped, either, and the low 32 bits of
-    /// the address that faults are those of the one that would have.
+    /// What is at a cage address and an offset from it, extended to 64 bits; see [`Self::place`].
     pub(super) fn load_at(&mut self, size: Size, signed: bool, address: Value, offset: i16) -> Value {
-        let (native, offset) = (self.native(address), i32::from(offset));
+        let native = self.native(address);
+        self.load_extended(size, signed, native, offset.into())
+    }
+
+    fn load_extended(&mut self, size: Size, signed: bool, native: Value, offset: i32) -> Value {
         match (size, signed) {
             (Size::B, false) => self.builder.ins().uload8(types::I64, CAGE, native, offset),
             (Size::B, true) => self.builder.ins().sload8(types::I64, CAGE, native, offset),
@@ -68,9 +91,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn store(&mut self, pc: usize, size: Size, base: Reg, offset: i16, src: Operand) {
-        let address = self.address(base, 0);
-        // As for loads.
-        let (native, offset) = (self.native(address), i32::from(offset));
+        let (native, offset) = self.place(base, offset);
         let value = self.operand(Width::W64, src);
         self.before_store(pc);
         match size {

@@ -7,6 +7,7 @@ mod calls;
 mod intrinsics;
 mod memory;
 mod packet;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
@@ -14,7 +15,7 @@ use std::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     AbiParam, Block, BlockArg, FuncRef, Function as NativeFunction, InstBuilder, MemFlagsData, SigRef, Signature, SourceLoc,
-    TrapCode, Value, types,
+    StackSlot, StackSlotData, StackSlotKind, TrapCode, Value, types,
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -22,10 +23,12 @@ use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Module};
 use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
 
-use super::checks::Checks;
+use super::checks::{Checks, Options};
 use super::context::{Context, TrapKind};
 use crate::memory::{Operation, STACK_TOP};
 use crate::verify::{Function, Program, jump_cost, jump_target};
+
+pub(super) use turns::{OneBlock, one_block_loops};
 
 /// Which instruction a piece of machine code belongs to, and what it does to memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,12 +147,31 @@ pub(super) struct Translator<'a> {
     loop_heads: BTreeSet<usize>,
     /// Parameters: what [`Context::trap`] and [`Context::detail`] become.
     trap: Block,
-    context: Value,
+    /// Holds the context: loops do not need it, and have better uses for a register.
+    context: StackSlot,
     base: Value,
     /// Whether control can reach the current place.
     reachable: bool,
     checks: Checks,
+    /// By first slot, loops that are to be translated several turns at a time.
+    one_block_loops: BTreeMap<usize, OneBlock>,
+    /// The branch at the end of such a loop whose fuel was taken at its beginning.
+    prepaid: Option<usize>,
+    anchors: Anchors,
 }
+
+/// By register: an earlier value, and what was added to that to make the current one. So addresses that are steps of each other become one address
+/// with several offsets.
+type Anchors = [Option<Anchor>; 11];
+
+#[derive(Clone, Copy)]
+struct Anchor {
+    value: Value,
+    offset: i32,
+}
+
+/// Most that may lie between a register and its anchor.
+const ANCHOR_OFFSET_MAX: u32 = 1 << 12;
 
 struct Imports {
     leave: FuncRef,
@@ -172,7 +194,7 @@ impl<'a> Translator<'a> {
         externals: &Externals,
         program: &'a Program,
         function: Function,
-        checks: Checks,
+        options: Options,
     ) -> Self {
         let mut callees = BTreeMap::new();
         for index in callees_of(program, function) {
@@ -202,15 +224,19 @@ impl<'a> Translator<'a> {
         let fuel = builder.declare_var(types::I64);
         let blocks = leaders(program, function).into_iter().map(|slot| (slot, builder.create_block())).collect();
         let loop_heads = jumps(program, function).filter(|jump| jump.target <= jump.pc).map(|jump| jump.target).collect();
+        let loops = if options.turns { one_block_loops(program, function) } else { Vec::new() };
+        let one_block_loops = loops.into_iter().map(|one| (one.head(), one)).collect();
         let trap = builder.create_block();
         builder.set_cold_block(trap);
         let entry = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
         builder.seal_block(entry);
-        let context = builder.block_params(entry)[0];
+        let given = builder.block_params(entry)[0];
+        let context = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3));
+        builder.ins().stack_store(types::I64, given, context, 0);
         let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
-        let base = builder.ins().load(types::I64, fixed, context, offset_of!(Context<'static>, base) as i32);
+        let base = builder.ins().load(types::I64, fixed, given, offset_of!(Context<'static>, base) as i32);
         let config = module.target_config();
         Self {
             builder,
@@ -226,7 +252,10 @@ impl<'a> Translator<'a> {
             context,
             base,
             reachable: true,
-            checks,
+            checks: options.checks,
+            one_block_loops,
+            prepaid: None,
+            anchors: Anchors::default(),
         }
     }
 
@@ -235,6 +264,9 @@ impl<'a> Translator<'a> {
         for (pc, instruction) in self.program.body(self.function) {
             self.begin(pc);
             if self.reachable {
+                if let Some(one) = self.one_block_loops.remove(&pc) {
+                    self.begin_loop(one);
+                }
                 self.instruction(pc, instruction);
             }
         }
@@ -271,6 +303,7 @@ impl<'a> Translator<'a> {
                 self.builder.seal_block(block);
             }
             self.reachable = true;
+            self.anchors = Anchors::default();
         }
     }
 
@@ -317,6 +350,7 @@ impl<'a> Translator<'a> {
         let zero = self.builder.ins().iconst(types::I64, 0);
         for register in 1..=5 {
             self.builder.def_var(self.registers[register], zero);
+            self.anchors[register] = None;
         }
     }
 
@@ -339,6 +373,13 @@ impl<'a> Translator<'a> {
         let narrow = self.builder.func.dfg.value_type(value) != types::I64;
         let value = if narrow { self.builder.ins().uextend(types::I64, value) } else { value };
         self.builder.def_var(self.registers[register.index()], value);
+        self.anchors[register.index()] = None;
+    }
+
+    /// What a register is a step from, itself if nothing else.
+    fn anchor(&mut self, register: Reg) -> Anchor {
+        let anchor = self.anchors[register.index()];
+        anchor.unwrap_or_else(|| Anchor { value: self.get(Width::W64, register), offset: 0 })
     }
 
     fn operand(&mut self, width: Width, operand: Operand) -> Value {
@@ -363,38 +404,65 @@ impl<'a> Translator<'a> {
             self.builder.ins().jump(block, &[]);
             return;
         }
-        // Loops come through here. What is left wraps if there was too little, and is then one of the `cost` greatest numbers. Comparing that spares a
-        // register for what there was; the trap's detail is what to add again.
-        let left = self.builder.use_var(self.fuel);
-        let left = self.builder.ins().iadd_imm_s(left, (cost as i64).wrapping_neg());
-        self.builder.def_var(self.fuel, left);
-        let wrapped = self.builder.ins().iconst(types::I64, (cost as i64).wrapping_neg());
-        let enough = self.builder.ins().icmp(IntCC::UnsignedLessThan, left, wrapped);
         let short = self.builder.create_block();
         self.builder.set_cold_block(short);
-        self.builder.ins().brif(enough, block, &[], short, &[]);
-        self.builder.switch_to_block(short);
-        self.builder.seal_block(short);
+        self.take_or_else(cost, block, short);
+        self.switch_to(short);
         let cost = self.builder.ins().iconst(types::I64, cost as i64);
         self.trap(TrapKind::OutOfFuel, pc, Some(cost));
     }
 
     fn branch(&mut self, pc: usize, condition: Value, offset: i32) {
-        let target = jump_target(pc, offset);
-        let next = self.blocks[&(pc + 1)];
-        let cost = jump_cost(pc, target);
-        if cost == 0 {
-            self.builder.ins().brif(condition, self.blocks[&target], &[], next, &[]);
+        let slot = jump_target(pc, offset);
+        let cost = jump_cost(pc, slot);
+        let (target, next) = (self.blocks[&slot], self.blocks[&(pc + 1)]);
+        if cost == 0 || !self.checks.fuel {
+            self.builder.ins().brif(condition, target, &[], next, &[]);
+        } else if self.prepaid == Some(pc) {
+            // The last thing of the loop is the branch to its head: what goes with it there is computed before, once, and not on each of the two ways.
+            let leaves = self.builder.create_block();
+            self.builder.ins().brif(condition, target, &[], leaves, &[]);
+            self.switch_to(leaves);
+            self.give_back(cost);
+            self.builder.ins().jump(next, &[]);
         } else {
             let taken = self.builder.create_block();
             // In this order, so that the way around the loop is laid out before what follows it.
             let leaves = self.builder.ins().icmp_imm_s(IntCC::Equal, condition, 0);
             self.builder.ins().brif(leaves, next, &[], taken, &[]);
-            self.builder.switch_to_block(taken);
-            self.builder.seal_block(taken);
-            self.jump_to(pc, target);
+            self.switch_to(taken);
+            self.jump_to(pc, slot);
         }
         self.reachable = false;
+    }
+
+    /// Takes fuel and goes on in one block, or in the other if that was too little: it is taken there as well, and what is left has wrapped.
+    fn take_or_else(&mut self, cost: u64, enough: Block, short: Block) {
+        if !self.checks.fuel {
+            self.builder.ins().jump(enough, &[]);
+            return;
+        }
+        // What is left wraps if there was too little, and is then one of the `cost` greatest numbers. Comparing that spares a register for what there was.
+        let left = self.builder.use_var(self.fuel);
+        let left = self.builder.ins().iadd_imm_s(left, (cost as i64).wrapping_neg());
+        self.builder.def_var(self.fuel, left);
+        let wrapped = self.builder.ins().iconst(types::I64, (cost as i64).wrapping_neg());
+        let is_enough = self.builder.ins().icmp(IntCC::UnsignedLessThan, left, wrapped);
+        self.builder.ins().brif(is_enough, enough, &[], short, &[]);
+    }
+
+    fn give_back(&mut self, cost: u64) {
+        if self.checks.fuel {
+            let left = self.builder.use_var(self.fuel);
+            let left = self.builder.ins().iadd_imm_s(left, cost as i64);
+            self.builder.def_var(self.fuel, left);
+        }
+    }
+
+    /// A block that has all its predecessors.
+    fn switch_to(&mut self, block: Block) {
+        self.builder.switch_to_block(block);
+        self.builder.seal_block(block);
     }
 
     /// Takes `cost` from the fuel, or traps without taking anything.
@@ -436,7 +504,8 @@ impl<'a> Translator<'a> {
         self.store_fuel();
         self.store_field(offset_of!(Context<'static>, trap), trap);
         self.store_field(offset_of!(Context<'static>, detail), detail);
-        self.builder.ins().call(self.imports.leave, &[self.context]);
+        let context = self.context();
+        self.builder.ins().call(self.imports.leave, &[context]);
         // `leave` does not return.
         self.builder.ins().trap(TrapCode::unwrap_user(1));
     }
@@ -451,12 +520,18 @@ impl<'a> Translator<'a> {
         self.store_field(offset_of!(Context<'static>, fuel), fuel);
     }
 
+    fn context(&mut self) -> Value {
+        self.builder.ins().stack_load(types::I64, types::I64, self.context, 0)
+    }
+
     fn load_field(&mut self, offset: usize) -> Value {
-        self.builder.ins().load(types::I64, MemFlagsData::trusted(), self.context, offset as i32)
+        let context = self.context();
+        self.builder.ins().load(types::I64, MemFlagsData::trusted(), context, offset as i32)
     }
 
     fn store_field(&mut self, offset: usize, value: Value) {
-        self.builder.ins().store(MemFlagsData::trusted(), value, self.context, offset as i32);
+        let context = self.context();
+        self.builder.ins().store(MemFlagsData::trusted(), value, context, offset as i32);
     }
 }
 
