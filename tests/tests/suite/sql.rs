@@ -147,14 +147,17 @@ async fn comparisons_of_floats() {
         for literal in literals.map(cast) {
             for op in ["=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"] {
                 queries.push(format!("SELECT count(*), min(id), max(id) FROM t WHERE {float} {op} {literal}"));
-                queries.push(format!("SELECT count(*) FROM t WHERE CASE WHEN {float} {op} {literal} THEN id ELSE 0 - id END > 5"));
+                queries
+                    .push(format!("SELECT count(*) FROM t WHERE CASE WHEN {float} {op} {literal} THEN id ELSE 0 - id END > 5"));
                 queries.push(format!("SELECT k, count(*) FILTER (WHERE {float} {op} {literal}) FROM t GROUP BY k ORDER BY k"));
             }
             queries.push(format!("SELECT count(*) FROM t WHERE {float} BETWEEN {literal} AND 1.5"));
             queries.push(format!("SELECT count(*) FROM t WHERE {float} IN ({literal}, 7)"));
             queries.push(format!("SELECT count(*) FROM t WHERE {float} IN ({literal}, 7, 8, 9, 10, 11)"));
             queries.push(format!("SELECT count(*) FROM t WHERE {float} NOT IN ({literal}, 7, 8, 9, 10, NULL)"));
-            queries.push(format!("SELECT CASE {float} WHEN {literal} THEN 1 WHEN 7 THEN 2 END AS c, count(*) FROM t GROUP BY c ORDER BY c"));
+            queries.push(format!(
+                "SELECT CASE {float} WHEN {literal} THEN 1 WHEN 7 THEN 2 END AS c, count(*) FROM t GROUP BY c ORDER BY c"
+            ));
         }
         queries.push(format!("SELECT count(*) FROM t WHERE {float} = {float} * -1"));
         queries.push(format!("SELECT count(*) FROM t WHERE {float} * -1 >= {float} AND id > 4"));

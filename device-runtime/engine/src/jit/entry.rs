@@ -39,7 +39,7 @@ pub(crate) fn run(
         host: Host { cage, helpers, program, tail_calls: 0, fault: None, fault_pc: 0 },
     };
     let result = call(compiled, &mut context);
-    *fuel = Fuel(context.fuel.0 + beyond);
+    *fuel = Fuel(context.fuel.0.wrapping_add(beyond));
     match TrapKind::unpack(context.trap) {
         None => Ok(result),
         Some((TrapKind::OutOfFuel, pc)) => {

@@ -12,6 +12,7 @@ mod intrinsics;
 mod isa;
 mod kernel;
 mod lanes;
+mod loops;
 mod maps;
 mod memory;
 mod packet;

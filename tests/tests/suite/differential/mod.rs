@@ -20,7 +20,7 @@ use nearside::account;
 use nearside_planner::evaluate;
 use nearside_planner::fragment::{Aggregate, Fragment, Function, Output, is_float, state_type};
 use nearside_planner::generate::Generator;
-use nearside_programs::ValueType;
+use nearside_programs::{Scalar, ValueType};
 use tempfile::TempDir;
 
 use table::Cell;
@@ -34,6 +34,9 @@ const SEED_VARIABLE: &str = "NEARSIDE_SEARCH_SEED";
 /// How long to go on after the test's own seeds.
 const SECONDS_VARIABLE: &str = "NEARSIDE_SEARCH_SECONDS";
 
+/// The error of who panics.
+const PANIC: &str = "a panic";
+
 /// What came of the cases.
 #[derive(Debug, Default)]
 struct Tally {
@@ -43,6 +46,8 @@ struct Tally {
     simplified: usize,
     /// DataFusion fails, and so does the evaluator, or which rows are evaluated makes the difference.
     failed: usize,
+    /// `min` or `max` by group of floats with NaNs among them: DataFusion's answer is what it happens to see last.
+    last_seen: usize,
     /// All answers are the same.
     same: usize,
     /// Of those: a device had a part in it.
@@ -109,6 +114,10 @@ async fn try_seed(seed: u64, directory: &TempDir, tally: &mut Tally) {
         let answers: String = answers.map(|(name, answer)| show(name, answer)).concat();
         format!("{fragment}\n{answers}{SEED_VARIABLE}={seed} cargo test --release --workspace against_datafusion")
     };
+    if depends_on_order(&fragment) && rows.iter().flatten().any(is_nan) {
+        tally.last_seen += 1;
+        return;
+    }
     match (&reference, &plain) {
         (Ok(reference), Ok(plain)) if same_values(reference, plain) => {
             tally.same += 1;
@@ -125,7 +134,9 @@ async fn try_seed(seed: u64, directory: &TempDir, tally: &mut Tally) {
     for (name, device) in [("JIT", &jit), ("interpreter", &interpreted)] {
         match (&plain, device) {
             (Ok(plain), Ok(device)) => assert!(same(plain, device), "seed {seed}: by {name} the answer is another\n{}", report()),
-            (Ok(_), Err(_)) if reference.is_ok() => panic!("seed {seed}: by {name} there is an error\n{}", report()),
+            (Ok(_), Err(error)) if reference.is_ok() || error == PANIC => {
+                panic!("seed {seed}: by {name} there is an error\n{}", report())
+            }
             // Which rows are evaluated decides whether one fails, in DataFusion as well.
             _ => {}
         }
@@ -150,6 +161,14 @@ fn sums_of_floats(fragment: &Fragment) -> Vec<bool> {
     match &fragment.output {
         Output::Project(columns) => vec![false; columns.len()],
         Output::Aggregate { keys, aggregates } => keys.iter().map(|_| false).chain(aggregates.iter().map(is_sum)).collect(),
+    }
+}
+
+fn is_nan(value: &Scalar) -> bool {
+    match value {
+        Scalar::Float32(bits) => f32::from_bits(*bits).is_nan(),
+        Scalar::Float64(bits) => f64::from_bits(*bits).is_nan(),
+        _ => false,
     }
 }
 
@@ -186,7 +205,7 @@ impl Case<'_> {
             Ok(Ok((batches, offloaded))) => (Ok(rows(batches)), offloaded),
             Ok(Err(error)) => (Err(error.to_string()), false),
             // DataFusion 55.2 divides by zero when it moves a cast from a decimal to its literal (`datafusion-expr-common/src/casts.rs`).
-            Err(_) => (Err("a panic".into()), false),
+            Err(_) => (Err(PANIC.into()), false),
         }
     }
 

@@ -1,0 +1,89 @@
+//! Loops of one block, which the JIT translates several turns at a time or with their fuel taken early: results, traps and fuel are the interpreter's.
+
+use nearside_engine::Trap;
+
+use crate::common::{Both, FUEL, READ_ONLY, READ_WRITE, cage};
+
+/// Turns around the number that is translated at once, and its multiples.
+const TURNS: [u64; 12] = [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33];
+
+/// A loop of r2 turns over 8-byte words from r1, with so many idle instructions in it.
+fn sum(idle: usize) -> String {
+    let idle = "r4 ^= r3\n".repeat(idle);
+    format!(
+        "r0 = 0x0\n<row>:\nr3 = *(u64 *)(r1 + 0x0)\nr0 += r3\n{idle}r1 += 0x8\nr2 += -0x1\nif r2 != 0x0 goto row\nr0 += r4\nexit"
+    )
+}
+
+/// The same with a store.
+fn copy(idle: usize) -> String {
+    let idle = "r5 += 0x3\n".repeat(idle);
+    format!(
+        "<row>:\nr4 = *(u64 *)(r1 + 0x0)\n*(u64 *)(r3 - 0x8) = r4\n{idle}r1 += 0x8\nr3 += 0x8\nr2 -= 0x1\nif r2 > 0x0 goto row\nr0 = r5\nexit"
+    )
+}
+
+/// Short ones, long ones, and some between.
+fn programs() -> Vec<Both> {
+    [0, 1, 4, 9, 12, 30, 60].iter().flat_map(|idle| [Both::text(&sum(*idle)), Both::text(&copy(*idle))]).collect()
+}
+
+/// Every amount of fuel up to enough: where it is used up, and what is left.
+#[test]
+fn every_amount_of_fuel() {
+    for program in programs() {
+        let arguments = |turns| [READ_ONLY.into(), turns, u64::from(READ_WRITE) + 8, 0, 0];
+        for turns in TURNS {
+            let enough = FUEL - program.run_with(arguments(turns), FUEL).fuel;
+            for fuel in
+                (0..=enough).rev().take(40).chain((0..=enough).step_by(7)).chain([enough + 1, 1 << 62, (1 << 62) + 1, u64::MAX])
+            {
+                let outcome = program.run_with(arguments(turns), fuel);
+                assert_eq!(outcome.result.is_ok(), fuel >= enough, "{turns} turns with {fuel} of {enough}");
+            }
+        }
+    }
+}
+
+/// The first access beyond a region is what traps, in whichever turn; what was written before stays.
+#[test]
+fn faults_in_any_turn() {
+    let end = u64::from(READ_WRITE) + 0x1_0000;
+    for program in programs() {
+        for inside in TURNS {
+            let outcome = program.run([end - 8 * inside, 100, u64::from(READ_WRITE) + 8, 0, 0]);
+            assert!(matches!(outcome, Err(Trap::Memory { address, .. }) if u64::from(address) == end), "{inside}: {outcome:?}");
+        }
+        // At the end of all addresses, and over it.
+        for start in [u64::from(u32::MAX) - 63, u64::from(u32::MAX) - 3, u64::MAX - 31, 0x1_0000_0000 + u64::from(READ_ONLY) - 8]
+        {
+            program.run([start, 40, u64::from(READ_WRITE) + 8, 0, 0]).unwrap_err();
+        }
+    }
+}
+
+/// Only the low half of a pointer counts, before and after steps of any size.
+#[test]
+fn pointers_wrap() {
+    let program = Both::text(
+        "r0 = 0x0\n<row>:\nr6 = r1\nr6 += 0x1000\nr6 += -0xfff\nr3 = *(u8 *)(r6 - 0x1)\nr0 += r3\nr1 += 0x1\nr2 += -0x1\nif r2 != 0x0 goto row\nexit",
+    );
+    let given = |high: u64| program.run([high << 32 | u64::from(READ_ONLY), 100, 0, 0, 0]);
+    let expected: u64 = cage().region(0)[..100].iter().map(|byte| u64::from(*byte)).sum();
+    assert_eq!((given(0), given(1), given(u64::from(u32::MAX))), (Ok(expected), Ok(expected), Ok(expected)));
+}
+
+/// A loop may be left by its count, by what it reads, and be entered again from another loop.
+#[test]
+fn nested_and_conditional() {
+    let program = Both::text(
+        "r0 = 0x0\n<outer>:\nr6 = r1\nr7 = r2\n<row>:\nr3 = *(u8 *)(r6 + 0x0)\nr0 += r3\nr6 += 0x1\nr7 += -0x1\nif w7 s> 0x2 goto row\nr3 &= 0x7f\n\
+         <find>:\nr8 = *(u8 *)(r6 + 0x0)\nr6 += 0x1\nif r8 > r3 goto find\nr0 += r6\nr4 += -0x1\nif r4 != 0x0 goto outer\nexit",
+    );
+    let arguments = [READ_ONLY.into(), 37, 0, 21, 0];
+    let all = program.run_with(arguments, FUEL);
+    assert!(all.result.is_ok(), "{all:?}");
+    for fuel in (0..=FUEL - all.fuel).step_by(5) {
+        program.run_with(arguments, fuel);
+    }
+}
