@@ -17,7 +17,7 @@ use super::Fallback;
 use super::checks::Options;
 use super::entry;
 use super::trampoline;
-use super::translate::{Externals, Site, Translator, signatures, translate_enter};
+use super::translate::{Externals, Site, Translator, signatures};
 use crate::verify::Program;
 
 /// Address space reserved for code: this much, and [`CODE_LEN_PER_SLOT`] for each slot. Only what is used costs memory.
@@ -29,8 +29,6 @@ const CODE_LEN_PER_SLOT: usize = 1024;
 /// A program's machine code. Lives as long as anything may run it.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// `enter(context)`: calls the entry point the context names.
-    pub(super) enter: usize,
     /// By function of the program.
     pub(super) functions: Vec<usize>,
     /// All of it.
@@ -151,12 +149,8 @@ impl Generator {
             translator.translate();
             self.define(id)?;
         }
-        let enter = self.module.declare_anonymous_function(&self.externals.signatures.enter).map_err(codegen)?;
-        self.context.func = new_function(enter, &self.externals.signatures.enter);
-        translate_enter(&mut self.context.func, &mut self.builder, &self.module, &self.externals.signatures);
-        self.define(enter)?;
         self.module.finalize_definitions().map_err(codegen)?;
-        Ok(self.finish(enter))
+        Ok(self.finish())
     }
 
     fn define(&mut self, id: FuncId) -> Result<(), Fallback> {
@@ -172,10 +166,9 @@ impl Generator {
         Ok(())
     }
 
-    fn finish(self, enter: FuncId) -> Compiled {
+    fn finish(self) -> Compiled {
         let address = |id| self.module.get_finalized_function(id) as usize;
         let functions = self.externals.functions.iter().copied().map(address).collect();
-        let enter = address(enter);
         let mut mapped: Vec<MappedFunction> = Vec::new();
         for defined in self.defined {
             let start = address(defined.id);
@@ -186,7 +179,7 @@ impl Generator {
         let start = mapped.first().map_or(0, |function| function.code.start);
         let end = mapped.last().map_or(0, |function| function.code.end);
         let memory = CodeMemory(Mutex::new(Some(self.module)));
-        Compiled { enter, functions, range: start..end, map: CodeMap { functions: mapped }, _memory: memory }
+        Compiled { functions, range: start..end, map: CodeMap { functions: mapped }, _memory: memory }
     }
 }
 

@@ -59,7 +59,7 @@ fn call(compiled: &Compiled, context: &mut Context<'_>) -> u64 {
     // SAFETY: `compiled` is borrowed for the call and owns the code; `context` was made for it and for this cage, which it borrows
     // mutably, and nothing else uses it until the call returns. Generated code touches only the context, the window (faults come
     // back through `leave`), its own stack, and what the functions below do.
-    let result = unsafe { trampoline::enter(context, compiled.enter) };
+    let result = unsafe { trampoline::enter(context) };
     signal::end(outer);
     result
 }

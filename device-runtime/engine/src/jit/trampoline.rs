@@ -8,15 +8,16 @@ use std::arch::naked_asm;
 use std::mem::offset_of;
 
 use super::context::Context;
+use crate::memory::STACK_TOP;
 
-/// Calls `code` with `context`. Returns what it returns, or anything after [`leave`].
+/// Calls the function that `context` names, by the convention of the program's functions: context, frame pointer, r1 to r5. Returns what it returns, or anything
+/// after [`leave`].
 ///
 /// # Safety
-/// 1. `code` is the `enter` function of a compiled module that outlives the call.
-/// 2. `context` is valid for reads and writes, belongs to this run, and describes that module.
+/// `context` is valid for reads and writes, belongs to this run, and describes a compiled module that outlives the call.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>, code: usize) -> u64 {
+pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>) -> u64 {
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
@@ -27,7 +28,14 @@ pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>, code: usize) ->
         "push r15",
         "sub rsp, 8",
         "mov [rdi + {saved_stack}], rsp",
-        "call rsi",
+        "mov rax, [rdi + {arguments} + 32]",
+        "mov [rsp], rax",
+        "mov esi, {stack_top}",
+        "mov rdx, [rdi + {arguments}]",
+        "mov rcx, [rdi + {arguments} + 8]",
+        "mov r8, [rdi + {arguments} + 16]",
+        "mov r9, [rdi + {arguments} + 24]",
+        "call [rdi + {target}]",
         "add rsp, 8",
         "pop r15",
         "pop r14",
@@ -37,6 +45,9 @@ pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>, code: usize) ->
         "pop rbp",
         "ret",
         saved_stack = const offset_of!(Context<'static>, saved_stack),
+        arguments = const offset_of!(Context<'static>, arguments),
+        target = const offset_of!(Context<'static>, target),
+        stack_top = const STACK_TOP,
     )
 }
 
@@ -61,14 +72,14 @@ pub(super) unsafe extern "C" fn leave(context: *mut Context<'_>) -> ! {
     )
 }
 
-/// Calls `code` with `context`. Returns what it returns, or anything after [`leave`].
+/// Calls the function that `context` names, by the convention of the program's functions: context, frame pointer, r1 to r5. Returns what it returns, or anything
+/// after [`leave`].
 ///
 /// # Safety
-/// 1. `code` is the `enter` function of a compiled module that outlives the call.
-/// 2. `context` is valid for reads and writes, belongs to this run, and describes that module.
+/// `context` is valid for reads and writes, belongs to this run, and describes a compiled module that outlives the call.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>, code: usize) -> u64 {
+pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>) -> u64 {
     naked_asm!(
         "stp x29, x30, [sp, #-160]!",
         "mov x29, sp",
@@ -82,7 +93,14 @@ pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>, code: usize) ->
         "stp d12, d13, [sp, #128]",
         "stp d14, d15, [sp, #144]",
         "str x29, [x0, {saved_stack}]",
-        "blr x1",
+        "mov w1, {stack_top}",
+        "ldr x2, [x0, {arguments}]",
+        "ldr x3, [x0, {arguments} + 8]",
+        "ldr x4, [x0, {arguments} + 16]",
+        "ldr x5, [x0, {arguments} + 24]",
+        "ldr x6, [x0, {arguments} + 32]",
+        "ldr x9, [x0, {target}]",
+        "blr x9",
         "ldp x19, x20, [sp, #16]",
         "ldp x21, x22, [sp, #32]",
         "ldp x23, x24, [sp, #48]",
@@ -95,6 +113,9 @@ pub(super) unsafe extern "C" fn enter(context: *mut Context<'_>, code: usize) ->
         "ldp x29, x30, [sp], #160",
         "ret",
         saved_stack = const offset_of!(Context<'static>, saved_stack),
+        arguments = const offset_of!(Context<'static>, arguments),
+        target = const offset_of!(Context<'static>, target),
+        stack_top = const STACK_TOP,
     )
 }
 

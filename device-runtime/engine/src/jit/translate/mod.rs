@@ -25,7 +25,7 @@ use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
 
 use super::checks::{Checks, Options};
 use super::context::{Context, TrapKind};
-use crate::memory::{Operation, STACK_TOP};
+use crate::memory::Operation;
 use crate::verify::{Function, Program, jump_cost, jump_target};
 
 pub(super) use turns::{OneBlock, one_block_loops};
@@ -54,8 +54,6 @@ impl From<Site> for SourceLoc {
 pub(super) struct Signatures {
     /// A function of the program: context, frame pointer, r1 to r5; returns r0.
     pub(super) function: Signature,
-    /// Context; returns r0.
-    pub(super) enter: Signature,
     /// Context; does not return.
     pub(super) leave: Signature,
     /// Context, number; returns 0 if all went well.
@@ -91,41 +89,12 @@ pub(super) fn signatures(module: &JITModule) -> Signatures {
     };
     Signatures {
         function: signature(7, 1),
-        enter: signature(1, 1),
         leave: signature(1, 0),
         helper: signature(2, 1),
         find_program: signature(3, 1),
         wide: signature(5, 1),
         float_from_wide: signature(2, 1),
     }
-}
-
-/// `enter(context)`: loads the arguments and calls the entry point.
-pub(super) fn translate_enter(
-    function: &mut NativeFunction,
-    builder: &mut FunctionBuilderContext,
-    module: &JITModule,
-    signatures: &Signatures,
-) {
-    let mut builder = FunctionBuilder::new(function, builder);
-    let block = builder.create_block();
-    builder.append_block_params_for_function_params(block);
-    builder.switch_to_block(block);
-    let context = builder.block_params(block)[0];
-    let load = |builder: &mut FunctionBuilder<'_>, offset: usize| {
-        builder.ins().load(types::I64, MemFlagsData::trusted(), context, offset as i32)
-    };
-    let target = load(&mut builder, offset_of!(Context<'static>, target));
-    let mut arguments = vec![context, builder.ins().iconst(types::I64, i64::from(STACK_TOP))];
-    for index in 0..5 {
-        arguments.push(load(&mut builder, argument_offset(index)));
-    }
-    let signature = builder.import_signature(signatures.function.clone());
-    let call = builder.ins().call_indirect(signature, target, &arguments);
-    let result = builder.inst_results(call)[0];
-    builder.ins().return_(&[result]);
-    builder.seal_all_blocks();
-    builder.finalize(module.target_config());
 }
 
 fn argument_offset(index: usize) -> usize {
