@@ -6,13 +6,15 @@ use std::str::FromStr;
 use datafusion::common::config::{ConfigExtension, ConfigField, ConfigOptions, Visit};
 use datafusion::common::{DataFusionError, Result, extensions_options};
 
+use crate::location::{LocationError, LocationMap};
+
 extensions_options! {
     /// Settings of Nearside, `nearside.*`.
     pub struct NearsideOptions {
         /// Which scans go to a device: `auto` (what is estimated to pay), `always` (whatever a device can take), `never`.
         pub offload: Offload, default = Offload::Auto
         /// Which device answers for which prefix: `s3://lake/=nearside://dpu1:4774, file:///data/=embedded`. The longest prefix wins. Tables at `nearside://host:port/` need no entry.
-        pub devices: String, default = String::new()
+        pub devices: LocationMap, default = LocationMap::default()
         /// Run every fragment on the device and on the host, and fail the query if the answers differ.
         pub verify: bool, default = false
         /// Run byte code by the plain interpreter instead of the JIT.
@@ -121,6 +123,17 @@ word_setting! {
     }
 }
 
+impl ConfigField for LocationMap {
+    fn visit<V: Visit>(&self, visitor: &mut V, key: &str, description: &'static str) {
+        visitor.some(key, self, description);
+    }
+
+    fn set(&mut self, _key: &str, value: &str) -> Result<()> {
+        *self = value.parse().map_err(|error: LocationError| DataFusionError::Configuration(error.to_string()))?;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +151,11 @@ mod tests {
         assert!(settings.verify && settings.denies_function("LIKE") && !settings.denies_function("sum"));
         let error = options.set("nearside.offload", "sometimes").unwrap_err().to_string();
         assert!(error.contains("auto, always, never"), "{error}");
+        options.set("nearside.devices", "s3://lake=nearside://dpu1, file:///=embedded").unwrap();
+        let devices = NearsideOptions::of(&options).devices.to_string();
+        assert_eq!(devices, "s3://lake/=nearside://dpu1:4774, file:///=embedded");
+        let error = options.set("nearside.devices", "s3://lake/=dpu1").unwrap_err().to_string();
+        assert!(error.contains("nearside://host:4774"), "{error}");
     }
 
     /// Every setting is listed with what it does.

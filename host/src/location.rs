@@ -116,6 +116,13 @@ impl FromStr for LocationMap {
     }
 }
 
+impl fmt::Display for LocationMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries: Vec<_> = self.locations.iter().map(|Location { prefix, device }| format!("{prefix}={device}")).collect();
+        f.write_str(&entries.join(", "))
+    }
+}
+
 impl LocationMap {
     /// Whether nothing is mapped.
     pub fn is_empty(&self) -> bool {

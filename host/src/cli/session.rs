@@ -8,7 +8,7 @@ use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
-use nearside::location::DeviceUrl;
+use nearside::location::{DeviceUrl, LocationMap};
 use nearside::{NearsideOptions, Offload};
 use object_store::path::Path as ObjectPath;
 use object_store::{ListResult, ObjectStore};
@@ -65,19 +65,19 @@ pub(crate) async fn open(arguments: &SessionArguments) -> Result<Session, Failur
     let devices = location_map(&arguments.devices, data.as_ref())?;
     let wire = Wire::new(daemons(&arguments.devices, data.as_ref()))?;
     let context = files::enable_url_tables(nearside::extend_with(context, wire.devices())?);
-    configure(&context, &devices, arguments.offload);
+    configure(&context, devices, arguments.offload);
     if let Some(data) = data {
         register_tables(&context, &data).await?;
     }
     Ok(Session { context, wire })
 }
 
-fn configure(context: &SessionContext, devices: &str, offload: Offload) {
+fn configure(context: &SessionContext, devices: LocationMap, offload: Offload) {
     let state = context.state_ref();
     let mut state = state.write();
     let extensions = &mut state.config_mut().options_mut().extensions;
     if let Some(options) = extensions.get_mut::<NearsideOptions>() {
-        options.devices = devices.to_owned();
+        options.devices = devices;
         options.offload = offload;
     }
 }
@@ -103,7 +103,7 @@ fn only_device(devices: &[String]) -> Result<Option<Url>, Failure> {
 }
 
 /// The value of `nearside.devices`.
-fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failure> {
+fn location_map(devices: &[String], data: Option<&Url>) -> Result<LocationMap, Failure> {
     let mut entries = vec!["file:///=embedded".to_owned()];
     for device in devices {
         let (prefix, url) = match device.rsplit_once('=') {
@@ -120,7 +120,7 @@ fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failur
             }
         }
     }
-    Ok(entries.join(", "))
+    entries.join(", ").parse().map_err(Failure::usage)
 }
 
 /// The daemons that the command line names.
