@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{DynamicFileCatalog, Session, TableProvider, UrlTableFactory};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::datasource::file_format::options::ReadOptions;
 use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::failure::{message, unreachable};
+use super::scans::is_about_a_file;
 
 /// Most footers that are read to find the file that is to blame.
 const SUSPECTS_MAX: usize = 10_000;
@@ -31,6 +35,49 @@ pub(crate) async fn parquet_table(state: &SessionState, url: &ListingTableUrl) -
         Ok(table) if !table.schema().fields().is_empty() => Ok(table),
         made => Err(explained(state, url, made.err()).await),
     }
+}
+
+/// The URLs at which a plan's tables have files; a folder that a statement has declared with its columns may be empty.
+pub(crate) fn urls(plan: &LogicalPlan) -> Result<Vec<ListingTableUrl>> {
+    let mut urls = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        let provider = match node {
+            LogicalPlan::TableScan(scan) => source_as_provider(&scan.source).ok(),
+            _ => None,
+        };
+        if let Some(table) = provider.as_ref().and_then(|provider| provider.downcast_ref::<ListingTable>()) {
+            let wanted = |url: &&ListingTableUrl| !url.is_collection() || table.get_table_definition().is_none();
+            urls.extend(table.table_paths().iter().filter(wanted).cloned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(urls)
+}
+
+/// That a table's files are gone since it was registered: DataFusion would answer as if it were empty.
+pub(crate) async fn gone(state: &SessionState, urls: &[ListingTableUrl]) -> Option<DataFusionError> {
+    for url in urls {
+        let store = state.runtime_env().object_store(url).ok()?;
+        let first = async { url.list_all_files(state, store.as_ref(), "").await?.try_next().await };
+        if let Ok(None) = first.await {
+            let text = format!("{}: the table's files are gone; put them back, or leave the table out", shown(url));
+            return Some(DataFusionError::Plan(text));
+        }
+    }
+    None
+}
+
+/// The failure of a plan that could not be made over files; if a decoder is behind it, with the file that is to blame.
+pub(crate) async fn blamed(state: &SessionState, urls: &[ListingTableUrl], error: DataFusionError) -> DataFusionError {
+    if is_about_a_file(&error) {
+        for url in urls {
+            let Ok(store) = state.runtime_env().object_store(url) else { continue };
+            if let Some(reason) = suspect(state, &store, url).await {
+                return DataFusionError::Plan(reason);
+            }
+        }
+    }
+    error
 }
 
 /// The context, with tables named by path or URL: `SELECT … FROM 'orders.parquet'`.

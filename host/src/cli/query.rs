@@ -66,7 +66,7 @@ pub(crate) async fn run(context: &SessionContext, statement: Statement) -> Resul
     let start = Instant::now();
     let frame = planned(context, statement).await?;
     let task = Arc::new(frame.task_ctx());
-    let plan = frame.create_physical_plan().await?;
+    let plan = physical_plan(context, frame).await?;
     let progress = Progress::watch(&plan);
     let batches = collect(Arc::clone(&plan), task).await.map_err(|error| scans::blame(&plan, &error))?;
     drop(progress);
@@ -79,6 +79,19 @@ pub(crate) async fn run_one(context: &SessionContext, sql: &str) -> Result<Answe
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => run(context, statement).await,
         _ => Err(Failure::usage("exactly one statement is wanted here")),
+    }
+}
+
+/// The plan that runs, over files that are there and can be read.
+async fn physical_plan(context: &SessionContext, frame: DataFrame) -> Result<Arc<dyn ExecutionPlan>, Failure> {
+    let urls = files::urls(frame.logical_plan())?;
+    let plan = match frame.create_physical_plan().await {
+        Ok(plan) => plan,
+        Err(error) => return Err(files::blamed(&context.state(), &urls, error).await.into()),
+    };
+    match scans::has_empty_input(&plan) {
+        true => files::gone(&context.state(), &urls).await.map_or(Ok(plan), |error| Err(error.into())),
+        false => Ok(plan),
     }
 }
 

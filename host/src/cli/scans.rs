@@ -9,6 +9,8 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use nearside::Reason;
 use nearside_device::DeviceError;
 use parquet::errors::ParquetError;
@@ -44,7 +46,7 @@ fn accused(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
 }
 
 /// Whether a decoder is behind an error.
-fn is_about_a_file(error: &DataFusionError) -> bool {
+pub(crate) fn is_about_a_file(error: &DataFusionError) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<ParquetError>() || matches!(error.downcast_ref(), Some(ArrowError::ParquetError(_))) {
@@ -53,6 +55,11 @@ fn is_about_a_file(error: &DataFusionError) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Whether an operator has no input and no scan either: as DataFusion plans a table without files.
+pub(crate) fn has_empty_input(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>() || plan.children().into_iter().any(has_empty_input)
 }
 
 /// All files of a plan's scans, by the paths that their stores know them by.

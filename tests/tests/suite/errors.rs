@@ -333,6 +333,29 @@ async fn a_file_changed_under_a_plan_is_named() {
     }
 }
 
+/// A file that is gone, or is no Parquet file any more, in the middle of a session of the shell: no answer as if the table were empty, but the file's name.
+#[test]
+fn a_file_gone_under_the_shell_is_named() {
+    for offload in ["never", "always"] {
+        let table = Broken::new(&whole());
+        let folder = table.folder.path().display().to_string();
+        let mut command = nearside(["sql", "--data", &folder, "--offload", offload]);
+        command.env("XDG_STATE_HOME", &folder);
+        let mut shell = Terminal::start(command, Streams::All);
+        shell.wait_for("nearside> ", 1);
+        fs::remove_file(table.file()).expect("a file");
+        for (times, sql) in ["SELECT count(*) FROM supplier;", SQL].into_iter().enumerate() {
+            shell.type_line(&format!("{};", sql.trim_end_matches(';')));
+            shell.wait_for("supplier.parquet: the table's files are gone; put them back", times + 1);
+        }
+        fs::write(table.file(), b"name,price\n").expect("a file");
+        shell.type_line(&format!("{SQL};"));
+        shell.wait_for("supplier.parquet: not a whole Parquet file", 1);
+        shell.type_line("\\q");
+        assert_eq!(shell.end(), Some(0));
+    }
+}
+
 /// A file replaced in the middle of a session of the shell: the next query reads the new one.
 #[test]
 fn a_file_replaced_under_the_shell_is_read_anew() {
