@@ -16,6 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
+use url::Url;
 
 use super::failure::{message, unreachable};
 use super::scans::is_about_a_file;
@@ -60,7 +61,7 @@ pub(crate) async fn gone(state: &SessionState, urls: &[ListingTableUrl]) -> Opti
         let store = state.runtime_env().object_store(url).ok()?;
         let first = async { url.list_all_files(state, store.as_ref(), "").await?.try_next().await };
         if let Ok(None) = first.await {
-            let text = format!("{}: the table's files are gone; put them back, or leave the table out", shown(url));
+            let text = format!("{}: the table's files are gone; put them back, or leave the table out", shown(url.get_url()));
             return Some(DataFusionError::Plan(text));
         }
     }
@@ -129,9 +130,9 @@ pub(crate) async fn explained(state: &dyn Session, url: &ListingTableUrl, error:
     };
     match (found, error) {
         (Some(reason), _) => DataFusionError::Plan(reason),
-        (None, Some(error)) => DataFusionError::Plan(format!("{}: {}", shown(url), message(&error))),
-        (None, None) if url.is_collection() => DataFusionError::Plan(format!("{}: no Parquet file there", shown(url))),
-        (None, None) => DataFusionError::Plan(format!("{}: no such file", shown(url))),
+        (None, Some(error)) => DataFusionError::Plan(format!("{}: {}", shown(url.get_url()), message(&error))),
+        (None, None) if url.is_collection() => DataFusionError::Plan(format!("{}: no Parquet file there", shown(url.get_url()))),
+        (None, None) => DataFusionError::Plan(format!("{}: no such file", shown(url.get_url()))),
     }
 }
 
@@ -140,7 +141,9 @@ async fn suspect(state: &dyn Session, store: &Arc<dyn ObjectStore>, url: &Listin
     let files = async { url.list_all_files(state, store.as_ref(), ".parquet").await?.take(SUSPECTS_MAX).try_collect().await };
     let files: Vec<ObjectMeta> = match files.await {
         Ok(files) => files,
-        Err(error) => return Some(unreachable(&error).unwrap_or_else(|| format!("{}: {}", shown(url), message(&error)))),
+        Err(error) => {
+            return Some(unreachable(&error).unwrap_or_else(|| format!("{}: {}", shown(url.get_url()), message(&error))));
+        }
     };
     for file in files.iter().filter(|file| file.location.extension() == Some("parquet")) {
         if let Some(reason) = blemish(store, file).await {
@@ -165,11 +168,9 @@ fn plain(text: &str) -> &str {
 }
 
 /// A URL as people write it: local files as paths.
-fn shown(url: &ListingTableUrl) -> String {
-    match url.scheme() {
-        "file" => format!("/{}", url.prefix()),
-        _ => url.as_str().to_owned(),
-    }
+pub(crate) fn shown(url: &Url) -> String {
+    let path = || url.to_file_path().ok().map(|path| path.display().to_string());
+    path().unwrap_or_else(|| url.to_string())
 }
 
 /// What stands before the path of a file at a URL.

@@ -19,6 +19,7 @@ use super::failure::{self, Failure};
 use super::files;
 use super::progress::Progress;
 use super::scans;
+use super::session::LeftOut;
 
 /// A statement's result.
 pub(crate) struct Answer {
@@ -149,6 +150,10 @@ async fn explained(context: &SessionContext, locations: Vec<String>, error: Opti
 }
 
 fn no_such_table(context: &SessionContext, table: &str) -> String {
+    let left_out = context.state().config().get_extension::<LeftOut>();
+    if let Some(reason) = left_out.as_ref().and_then(|left_out| left_out.reason(table)) {
+        return format!("table {table} is left out: {reason}");
+    }
     let schema = context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
     let mut tables = schema.map(|schema| schema.table_names()).unwrap_or_default();
     tables.sort();

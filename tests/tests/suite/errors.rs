@@ -116,15 +116,46 @@ fn broken_files_are_named() {
     }
 }
 
-/// An empty file beside good ones is left out, and said so.
+/// What cannot be a table leaves the others usable: it is left out, which is said at once, and again to a query that names it.
 #[test]
-fn an_empty_file_beside_others_is_left_out() {
-    let broken = Broken::new(b"");
-    fs::copy(TABLES.path().join("nation.parquet"), broken.folder.path().join("nation.parquet")).expect("a copy");
-    let folder = broken.folder.path().display().to_string();
-    let outcome = run(["sql", "--data", &folder, "--format", "csv", "-c", "SELECT count(*) AS n FROM nation"]);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "n\n25\n"));
-    assert!(outcome.stderr.starts_with("warning: ") && outcome.stderr.contains("supplier.parquet is empty"), "{outcome:?}");
+fn a_broken_file_beside_others_is_left_out() {
+    let two_schemas = |folder: &Path| {
+        fs::create_dir(folder.join("supplier")).expect("a folder");
+        for (table, column) in [("nation", "n_name"), ("region", "r_regionkey")] {
+            let from = format!("SELECT {column} AS x FROM '{}/{table}.parquet'", TABLES.text());
+            let sql = format!("COPY ({from}) TO '{}/{table}.parquet'", folder.join("supplier").display());
+            assert_eq!(run(["sql", "-c", &sql]).code, Some(0));
+        }
+        fs::remove_file(folder.join("supplier.parquet")).expect("a file");
+    };
+    let two_forms = |folder: &Path| {
+        fs::create_dir(folder.join("supplier")).expect("a folder");
+        fs::write(folder.join("supplier/part.parquet"), whole()).expect("a file");
+    };
+    let nothing_more = |_: &Path| {};
+    let cases: [(&[u8], &dyn Fn(&Path), &str); 4] = [
+        (b"", &nothing_more, "supplier.parquet: the file is empty (0 bytes)"),
+        (b"name,price\n", &nothing_more, "supplier.parquet: not a whole Parquet file"),
+        (b"", &two_schemas, "supplier/: "),
+        (&whole(), &two_forms, "are of one name; rename one, or remove it"),
+    ];
+    for (bytes, more, reason) in cases {
+        let broken = Broken::new(bytes);
+        let folder = broken.folder.path();
+        more(folder);
+        fs::copy(TABLES.path().join("nation.parquet"), folder.join("nation.parquet")).expect("a copy");
+        let ask = |sql| run(["sql", "--data", &folder.display().to_string(), "--format", "csv", "-c", sql]);
+        let outcome = ask("SELECT count(*) AS n FROM nation");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "n\n25\n"));
+        let warning = format!("warning: table supplier is left out: {}/supplier", folder.display());
+        assert!(outcome.stderr.starts_with(&warning) && outcome.stderr.contains(reason), "{reason}: {outcome:?}");
+        let outcome = ask(SQL);
+        let error = format!("error: table supplier is left out: {}/supplier", folder.display());
+        assert!(
+            outcome.code == Some(1) && outcome.stderr.lines().nth(1).is_some_and(|line| line.starts_with(&error)),
+            "{outcome:?}"
+        );
+    }
 }
 
 /// What is not there, or not a table, or not SQL.
