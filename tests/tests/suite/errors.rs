@@ -186,6 +186,21 @@ fn what_is_not_there_is_named() {
     ]);
 }
 
+/// A folder of tables in another number of files is not written into: its rows would be read twice.
+#[test]
+fn files_of_another_run_are_not_mixed_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().display().to_string();
+    let generate = |files: &str| run(["tpch", "generate", "--scale", "0.001", "--output", &output, "--files", files]);
+    assert_eq!(generate("3").code, Some(0));
+    assert_eq!(generate("3").code, Some(0));
+    for files in ["1", "2"] {
+        let Outcome { code, stderr, .. } = generate(files);
+        assert!(code == Some(1) && stderr.contains("is from another run") && stderr.contains("remove it"), "{stderr}");
+    }
+    assert!(!folder.path().join("customer.parquet").exists());
+}
+
 /// What cannot be written is said before the work.
 #[test]
 fn what_cannot_be_written_is_named() {
