@@ -26,7 +26,7 @@ pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> F
     }
     let mut files = files(plan);
     if let Some(path) = accused {
-        files.retain(|file| file.ends_with(&path));
+        files.retain(|file| *file == path);
     }
     let (first, others) = (files.first(), files.len().saturating_sub(1));
     let place = match (first, others) {
@@ -37,7 +37,7 @@ pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> F
     Failure::query(format!("{place}: {text}; copy the file again, or remove it"))
 }
 
-/// The file that a device could not read, by the path it knows it by.
+/// The file that a device could not read.
 fn accused(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     nearside::account(plan).push_backs.into_iter().find_map(|reason| match reason {
         Reason::Device(DeviceError::BadObject { path, .. }) => Some(path),
