@@ -1,14 +1,15 @@
 //! The settings: `SET nearside.… = …`, `SHOW nearside.…`.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 
-use datafusion::common::config::{ConfigExtension, ConfigField, ConfigOptions, Visit};
-use datafusion::common::{DataFusionError, Result, extensions_options};
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigField, ConfigOptions, ExtensionOptions, Visit};
+use datafusion::common::{DataFusionError, Result, config_namespace};
 
 use crate::location::{LocationError, LocationMap};
 
-extensions_options! {
+config_namespace! {
     /// Settings of Nearside, `nearside.*`.
     pub struct NearsideOptions {
         /// Which scans go to a device: `auto` (what is estimated to pay), `always` (whatever a device can take), `never`.
@@ -36,6 +37,49 @@ extensions_options! {
 
 impl ConfigExtension for NearsideOptions {
     const PREFIX: &'static str = "nearside";
+}
+
+/// By hand, because DataFusion's own macro for extensions leaves the prefix out of the names, and `SHOW` does not find them.
+impl ExtensionOptions for NearsideOptions {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let name = format!("{}.{key}", Self::PREFIX);
+        let names: Vec<_> = self.entries().into_iter().map(|entry| entry.key).collect();
+        if !names.contains(&name) {
+            return Err(DataFusionError::Configuration(format!("there is no setting {name}; there are {}", names.join(", "))));
+        }
+        ConfigField::set(self, key, value)
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        let mut entries = Entries(Vec::new());
+        self.visit(&mut entries, Self::PREFIX, "");
+        entries.0
+    }
+}
+
+/// Gathers settings.
+struct Entries(Vec<ConfigEntry>);
+
+impl Visit for Entries {
+    fn some<V: fmt::Display>(&mut self, key: &str, value: V, description: &'static str) {
+        self.0.push(ConfigEntry { key: key.to_owned(), value: Some(value.to_string()), description });
+    }
+
+    fn none(&mut self, key: &str, description: &'static str) {
+        self.0.push(ConfigEntry { key: key.to_owned(), value: None, description });
+    }
 }
 
 impl NearsideOptions {
@@ -154,6 +198,10 @@ mod tests {
         options.set("nearside.devices", "s3://lake=nearside://dpu1, file:///=embedded").unwrap();
         let devices = NearsideOptions::of(&options).devices.to_string();
         assert_eq!(devices, "s3://lake/=nearside://dpu1:4774, file:///=embedded");
+        let error = options.set("nearside.offlod", "never").unwrap_err().to_string();
+        assert!(error.contains("no setting nearside.offlod; there are nearside.offload, "), "{error}");
+        let shown = |entry: ConfigEntry| (entry.key == "nearside.offload").then_some(entry.value);
+        assert_eq!(options.entries().into_iter().find_map(shown), Some(Some("always".to_owned())));
         let error = options.set("nearside.devices", "s3://lake/=dpu1").unwrap_err().to_string();
         assert!(error.contains("nearside://host:4774"), "{error}");
     }
@@ -161,7 +209,6 @@ mod tests {
     /// Every setting is listed with what it does.
     #[test]
     fn settings_are_documented() {
-        use datafusion::common::config::ExtensionOptions;
         assert!(NearsideOptions::default().entries().iter().all(|entry| entry.description.len() > 20));
     }
 }

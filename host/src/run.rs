@@ -244,8 +244,9 @@ impl Run {
         self.account.lock().push_backs.push(reason.clone());
         match reason {
             Reason::Device(changed @ DeviceError::Changed { .. }) => Err(DataFusionError::External(Box::new(changed))),
-            Reason::Device(DeviceError::Unselective { .. }) => self.run_child(None).await,
-            Reason::Device(failure) => self.run_child(Some(failure)).await,
+            Reason::Device(failure) if !failure.is_hosts_row() && !matches!(failure, DeviceError::Unselective { .. }) => {
+                self.run_child(Some(failure)).await
+            }
             _ => self.run_child(None).await,
         }
     }

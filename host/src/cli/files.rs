@@ -158,8 +158,13 @@ async fn blemish(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Option<Stri
     if file.size == 0 {
         return Some("the file is empty (0 bytes); write it again, or remove it".to_owned());
     }
-    let error = DFParquetMetadata::new(store.as_ref(), file).fetch_metadata().await.err()?;
-    Some(format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error))))
+    match DFParquetMetadata::new(store.as_ref(), file).fetch_metadata().await {
+        Ok(metadata) if metadata.file_metadata().schema_descr().num_columns() == 0 => {
+            Some("the file has no columns; write it again, or remove it".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error)))),
+    }
 }
 
 /// A library's words without its names for itself.

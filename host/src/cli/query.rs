@@ -52,8 +52,10 @@ impl Answer {
 /// Whether something is broken; being busy, or a result that is better computed here, is not.
 fn is_failure(reason: &Reason) -> bool {
     match reason {
-        Reason::Device(error) => !matches!(error, DeviceError::Busy { .. } | DeviceError::Unselective { .. }),
-        other => matches!(other, Reason::BadDevice(_) | Reason::Quarantined { .. }),
+        Reason::Device(DeviceError::Busy { .. } | DeviceError::Unselective { .. }) => false,
+        Reason::Device(error) => !error.is_hosts_row(),
+        // What a quarantine is for has been said, if it was a fault.
+        other => matches!(other, Reason::BadDevice(_)),
     }
 }
 

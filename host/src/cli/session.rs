@@ -30,7 +30,7 @@ pub(crate) struct SessionArguments {
     /// files the tables.
     #[arg(long = "device", value_name = "[PREFIX=]URL")]
     pub(crate) devices: Vec<String>,
-    /// Folder, file or URL; each Parquet file and each folder of Parquet files in it is a table.
+    /// Folder, file or URL (s3://, http://, https://, nearside://); each Parquet file and each folder of Parquet files in it is a table.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
     /// Which scans go to a device: what is estimated to pay, whatever it can take, nothing.
@@ -189,7 +189,7 @@ async fn find_tables(context: &SessionContext, data: &Url) -> Result<BTreeMap<St
     }
     let listing = ListingTableUrl::try_new(data.clone(), None)?;
     let store = context.runtime_env().object_store(&listing)?;
-    let failed = |error: object_store::Error| Failure::query(failed_to_list(data, &error));
+    let failed = |error: object_store::Error| Failure::query(failed_to_list(data, error));
     let found = store.list_with_delimiter(Some(listing.prefix())).await.map_err(failed)?;
     if let Some(name) = file_name(data).filter(|_| is_partitioned(&found)) {
         return Ok(BTreeMap::from([(name, vec![data.clone()])]));
@@ -210,8 +210,8 @@ async fn find_tables(context: &SessionContext, data: &Url) -> Result<BTreeMap<St
     Ok(tables)
 }
 
-fn failed_to_list(data: &Url, error: &object_store::Error) -> String {
-    failure::unreachable(error).unwrap_or_else(|| format!("--data {data}: {error}"))
+fn failed_to_list(data: &Url, error: object_store::Error) -> String {
+    failure::unreachable(&error).unwrap_or_else(|| format!("--data {data}: {}", failure::message(&error.into())))
 }
 
 /// A folder of folders like `year=2026`, and nothing else: one table.

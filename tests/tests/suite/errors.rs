@@ -3,9 +3,12 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use datafusion::arrow::datatypes::Schema;
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::reader::{FileReader, SerializedFileReader};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
@@ -158,22 +161,37 @@ fn a_broken_file_beside_others_is_left_out() {
     }
 }
 
+fn write_no_columns(path: &Path) {
+    let schema = Arc::new(Schema::empty());
+    ArrowWriter::try_new(File::create(path).expect("a file"), schema, None).and_then(ArrowWriter::close).expect("a Parquet file");
+}
+
 /// What is not there, or not a table, or not SQL.
 #[test]
 fn what_is_not_there_is_named() {
     let nothing = tempfile::tempdir().expect("a folder");
     let nothing = nothing.path().display().to_string();
     let data = TABLES.text();
+    let other = tempfile::tempdir().expect("a folder");
+    let no_columns = other.path().join("no_columns.parquet");
+    write_no_columns(&no_columns);
     check(&[
         case(&["sql", "--data", "/no/such/folder", "-c", "SELECT 1"], 2, &["--data /no/such/folder"]),
         case(&["sql", "--data", &nothing, "-c", "SELECT 1"], 2, &[&nothing, "no Parquet file there"]),
         case(&["sql", "-c", "SELECT * FROM '/no/such/x.parquet'"], 1, &["/no/such/x.parquet", "no such file"]),
         case(&["sql", "-c", &format!("SELECT * FROM '{nothing}/'")], 1, &[&nothing, "no Parquet file there"]),
+        case(&["sql", "-c", &format!("SELECT * FROM '{}'", no_columns.display())], 1, &["no columns", "write it again"]),
         case(&["sql", "-f", "/no/such.sql"], 2, &["-f /no/such.sql"]),
         case(&["sql", "--data", &data, "-c", "SELEKT 1"], 1, &["SQL", "SELEKT", "Line: 1"]),
         case(&["sql", "--data", &data, "-c", "SELECT * FROM nations"], 1, &["no table nations", "nation, orders"]),
         case(&["sql", "-c", "SELECT * FROM nations"], 1, &["no table nations", "--data", ".parquet"]),
         case(&["sql", "--data", &data, "-c", "SELECT name FROM nation"], 1, &["name", "n_name"]),
+        case(
+            &["sql", "-c", "SELECT * FROM 'ftp://x/y.parquet'"],
+            1,
+            &["ftp://x/y.parquet", "s3://, http://, https:// or nearside://"],
+        ),
+        case(&["sql", "-c", "SET nearside.bogus = 1"], 1, &["nearside.bogus", "nearside.offload, nearside.devices"]),
         case(&["sql", "--data", &data, "-c", "SET nearside.offload = 'sometimes'"], 1, &["auto, always, never"]),
         case(
             &["tpch", "run", "--data", &format!("{data}/nation.parquet"), "--queries", "1"],
@@ -267,6 +285,35 @@ async fn peer(version: Option<&'static str>) -> String {
     format!("nearside://{address}")
 }
 
+/// A link out of a daemon's folder is not there, and said so once.
+#[test]
+fn a_link_out_of_the_root_is_not_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    symlink(TABLES.path().join("nation.parquet"), folder.path().join("l.parquet")).expect("a link");
+    let daemon = Daemon::start(folder.path(), &[]);
+    let file = format!("{}/l.parquet", daemon.url);
+    let Outcome { code, stderr, .. } = run(["sql", "-c", &format!("SELECT * FROM '{file}'")]);
+    assert!(code == Some(1) && stderr.contains(&file) && stderr.matches("not found").count() < 2, "{stderr}");
+}
+
+/// A row that a program leaves to the host is nobody's fault: the answer is the host's, and nothing is said of programs.
+#[test]
+fn rows_of_the_host_are_no_failures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = "(VALUES (1, arrow_cast('NaN', 'Float64')), (1, 2.5), (2, 1.0)) AS t(k, x)";
+    let copy = format!("COPY (SELECT * FROM {rows}) TO '{}/t.parquet'", folder.path().display());
+    assert_eq!(run(["sql", "-c", &copy]).code, Some(0));
+    let daemon = Daemon::start(folder.path(), &[]);
+    let sql = "SELECT k, max(x) FROM t GROUP BY k ORDER BY k;".repeat(5);
+    let ask = |more: &[&str]| run([&["sql", "--format", "csv", "-c", sql.as_str()], more].concat());
+    let data = folder.path().display().to_string();
+    let expected = ask(&["--data", &data, "--offload", "never"]);
+    for more in [&["--device", daemon.url.as_str()][..], &["--data", &data, "--device", &daemon.url], &["--data", &data]] {
+        let outcome = ask(&[more, &["--offload", "always"]].concat());
+        assert_eq!((outcome.code, outcome.stderr.as_str(), &outcome.stdout), (Some(0), "", &expected.stdout), "{more:?}");
+    }
+}
+
 /// Another version's device is told from one that is none, both by name, and neither is a reason to hang.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_versions_and_strangers_are_told_apart() {
@@ -331,7 +378,7 @@ fn daemons_that_cannot_start_say_why() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let cases: [(&str, &[&str], i32, &[&str]); 4] = [
-        (&root, &["--listen", &taken], 1, &[&taken, "in use"]),
+        (&root, &["--listen", &taken], 1, &[&taken, "in use", "port 0 takes a free one"]),
         ("/no/such/folder", &[], 1, &["--root /no/such/folder"]),
         (&root, &["--listen", "0.0.0.0:0"], 2, &["--listen 0.0.0.0:0", "ssh -L", "--insecure"]),
         (&root, &["--listen", "somewhere"], 2, &["--listen somewhere"]),

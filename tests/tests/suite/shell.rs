@@ -161,6 +161,8 @@ fn sql_from_everywhere() {
     let comment = run(["sql", "-c", "-- nothing\n"]);
     assert_eq!((comment.code, comment.stdout, comment.stderr), (Some(0), String::new(), String::new()));
     assert_eq!(run(["sql", "--format", "json", "-c", "SELECT 1 AS a WHERE false"]).stdout, "[]\n");
+    let shown = run(["sql", "--format", "csv", "-c", "SET nearside.offload = 'never'; SHOW nearside.offload"]);
+    assert_eq!(shown.stdout, "name,value\nnearside.offload,never\n");
     let stopped = run(["sql", "--format", "csv", "-c", "SELECT 1 AS a; SELECT nope; SELECT 2 AS b"]);
     assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(1), "a\n1\n"));
 }
