@@ -88,13 +88,23 @@ fn a_session_at_the_shell() {
     first.wait_for("..> ", 1);
     first.type_line("FROM nation;");
     first.wait_for("4225", 1);
-    first.wait_for("1 rows in ", 1);
+    first.wait_for("1 row in ", 1);
+    first.type_line("help");
+    first.wait_for("Anything else is SQL", 1);
     first.type_line("SELECT nope FROM nation;");
     first.wait_for("error: ", 1);
     first.type_line("\\nope");
     first.wait_for("\\? lists them", 1);
-    first.type_line("\\q");
+    first.type_line("quit");
     assert_eq!(first.end(), Some(0));
+    let mut second = shell();
+    second.wait_for("nearside> ", 1);
+    second.type_line("SELECT 4300 AS");
+    second.wait_for("..> ", 1);
+    second.type_line("exit;"); // within a statement it is a name
+    second.wait_for("| 4300 |", 1);
+    second.type_line("exit;");
+    assert_eq!(second.end(), Some(0));
     let history = fs::read_to_string(state.path().join("nearside/history")).expect("a history");
     assert!(history.contains("SELECT count(*) + 4200"), "{history}");
 }
