@@ -1,7 +1,7 @@
 //! `nearside` alone: makes data, runs three queries with and without offload, and shows what happened.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::util::pretty::pretty_format_batches;
@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 use nearside::{Account, Offload, OffloadExec, tpch};
 
 use super::failure::Failure;
+use super::folders;
 use super::query::{self, Answer};
 use super::session::{self, SessionArguments};
 use super::tpch::write_tables;
@@ -47,7 +48,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
 
 /// The data's folder in the cache, made on first use.
 fn tables() -> Result<PathBuf, Failure> {
-    let folder = cache_folder().join(format!("tpch-{SCALE}"));
+    let cache = folders::cache().unwrap_or_else(|| std::env::temp_dir().join("nearside"));
+    let folder = cache.join(format!("tpch-{SCALE}"));
     if !folder.is_dir() {
         eprintln!("making TPC-H data in {} (once)", folder.display());
         // Another name until it is complete: a demo that was stopped leaves nothing that looks like data.
@@ -62,12 +64,6 @@ fn tables() -> Result<PathBuf, Failure> {
         }
     }
     Ok(folder)
-}
-
-fn cache_folder() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("nearside")
 }
 
 async fn show(

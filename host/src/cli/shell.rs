@@ -8,6 +8,7 @@ use rustyline::error::ReadlineError;
 use tokio::signal;
 
 use super::failure::Failure;
+use super::folders;
 use super::print::{self, Format};
 use super::query;
 use super::session::Session;
@@ -125,10 +126,9 @@ impl Shell<'_> {
     }
 }
 
-/// `$XDG_STATE_HOME/nearside/history`, or below the home folder.
+/// In a folder that is there.
 fn history_file() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let folder = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?.join("nearside");
+    let folder = folders::state()?;
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history"))
 }

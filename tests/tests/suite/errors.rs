@@ -44,8 +44,8 @@ fn check(cases: &[Case<'_>]) {
 }
 
 fn assert_says(what: &str, outcome: &Outcome, code: i32, says: &[&str]) {
-    let Outcome { code: exit, stderr, .. } = outcome;
-    assert_eq!((*exit, stderr.lines().count()), (Some(code), 1), "{what}: {stderr}");
+    let Outcome { code: exit, stdout, stderr } = outcome;
+    assert_eq!((*exit, stdout.as_str(), stderr.lines().count()), (Some(code), "", 1), "{what}: {stderr}");
     assert!(stderr.starts_with("error: ") || stderr.starts_with("nearsided: "), "{what}: {stderr}");
     for part in says {
         assert!(stderr.contains(part), "{what} does not say {part:?}: {stderr}");

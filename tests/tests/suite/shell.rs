@@ -72,12 +72,12 @@ fn bytes_of_slow() -> u64 {
 #[test]
 fn a_session_at_the_shell() {
     let state = tempfile::tempdir().expect("a folder");
-    let shell = || {
+    let shell = |xdg: &Path| {
         let mut command = nearside(["sql", "--data", &TABLES.text()]);
-        command.env("XDG_STATE_HOME", state.path());
+        command.env("XDG_STATE_HOME", xdg).env("HOME", state.path());
         Terminal::start(command, Streams::All)
     };
-    let mut first = shell();
+    let mut first = shell(state.path());
     first.wait_for("nearside> ", 1);
     first.type_line("\\d");
     first.wait_for("| partsupp", 1);
@@ -97,7 +97,7 @@ fn a_session_at_the_shell() {
     first.wait_for("\\? lists them", 1);
     first.type_line("quit");
     assert_eq!(first.end(), Some(0));
-    let mut second = shell();
+    let mut second = shell(Path::new(""));
     second.wait_for("nearside> ", 1);
     second.type_line("SELECT 4300 AS");
     second.wait_for("..> ", 1);
@@ -105,8 +105,10 @@ fn a_session_at_the_shell() {
     second.wait_for("| 4300 |", 1);
     second.type_line("exit;");
     assert_eq!(second.end(), Some(0));
-    let history = fs::read_to_string(state.path().join("nearside/history")).expect("a history");
-    assert!(history.contains("SELECT count(*) + 4200"), "{history}");
+    for (folder, statement) in [("nearside", "SELECT count(*) + 4200"), (".local/state/nearside", "SELECT 4300")] {
+        let history = fs::read_to_string(state.path().join(folder).join("history")).expect("a history");
+        assert!(history.contains(statement), "{history}");
+    }
 }
 
 /// Quotes, spaces, percent signs and capitals in names; folders of files, of partitions, of folders with a file's name.
