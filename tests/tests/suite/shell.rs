@@ -173,6 +173,8 @@ fn sql_from_everywhere() {
     let comment = run(["sql", "-c", "-- nothing\n"]);
     assert_eq!((comment.code, comment.stdout, comment.stderr), (Some(0), String::new(), String::new()));
     assert_eq!(run(["sql", "--format", "json", "-c", "SELECT 1 AS a WHERE false"]).stdout, "[]\n");
+    let nulls = run(["sql", "--format", "json", "-c", "SELECT 1 AS a, CAST(NULL AS INT) AS b, CAST('NaN' AS DOUBLE) AS c"]);
+    assert_eq!(nulls.stdout, "[{\"a\":1,\"b\":null,\"c\":null}]\n");
     let shown = run(["sql", "--format", "csv", "-c", "SET nearside.offload = 'never'; SHOW nearside.offload"]);
     assert_eq!(shown.stdout, "name,value\nnearside.offload,never\n");
     let stopped = run(["sql", "--format", "csv", "-c", "SELECT 1 AS a; SELECT nope; SELECT 2 AS b"]);
