@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::util::pretty::pretty_format_batches;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
@@ -28,6 +29,9 @@ const QUERIES: [(u8, &str); 3] = [
 
 /// Lines of a program that are shown; `nearside compile` shows all.
 const PROGRAM_LINES: usize = 24;
+
+/// Characters of a plan's line that are shown.
+const PLAN_LINE_CHARS: usize = 200;
 
 /// Runs the demo.
 pub(crate) async fn run() -> Result<(), Failure> {
@@ -77,7 +81,10 @@ async fn show(
     let expected = query::run_one(host, sql).await?;
     let answer = query::run_one(near, sql).await?;
     writeln!(out, "\n━━ Query {number}: {question}\n\n{}", sql.trim())?;
-    writeln!(out, "\n── plan\n{}", displayable(answer.plan.as_ref()).indent(false).to_string().trim_end())?;
+    writeln!(out, "\n── plan (lines that end in … are whole in EXPLAIN VERBOSE)")?;
+    for line in displayable(answer.plan.as_ref()).indent(false).to_string().lines() {
+        writeln!(out, "{}", shortened(line))?;
+    }
     if let Some(offload) = first_offload(&answer.plan) {
         show_program(out, offload)?;
     }
@@ -127,8 +134,27 @@ fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answe
     writeln!(out, "{}", row("  of those pruned by statistics", bytes(sum(|m| m.bytes_pruned))))?;
     writeln!(out, "{}", row("bytes read beside the data", bytes(sum(|m| m.bytes_read))))?;
     writeln!(out, "{}", row("bytes returned", bytes(work.returned_bytes)))?;
+    let (without, with) = (scanned(&expected.plan), scanned(&answer.plan) + work.returned_bytes);
+    let less = without as f64 / with.max(1) as f64;
+    let moved = format!("{} / {}: {less:.0} times less", bytes(without), bytes(with));
+    writeln!(out, "{}", row("bytes moved without / with offload", moved))?;
     writeln!(out, "{}", row("time without / with offload", format!("{:.1} / {:.1} ms", ms(expected), ms(answer))))?;
     Ok(())
+}
+
+/// Bytes of files that the host itself has read: all that its scans need, if nothing is offloaded.
+fn scanned(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let metrics = plan.metrics().filter(|_| plan.is::<DataSourceExec>());
+    let here = metrics.and_then(|metrics| metrics.sum_by_name("bytes_scanned")).map_or(0, |value| value.as_usize() as u64);
+    here + plan.children().into_iter().map(scanned).sum::<u64>()
+}
+
+/// A line of a plan without the end of a predicate that fills the screen; what is offloaded is shown whole.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(PLAN_LINE_CHARS) {
+        Some((end, _)) if !line.trim_start().starts_with("OffloadExec") => format!("{} …", &line[..end]),
+        _ => line.to_owned(),
+    }
 }
 
 fn ms(answer: &Answer) -> f64 {
