@@ -1,18 +1,21 @@
 //! The settings: `SET nearside.… = …`, `SHOW nearside.…`.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 
-use datafusion::common::config::{ConfigExtension, ConfigField, ConfigOptions, Visit};
-use datafusion::common::{DataFusionError, Result, extensions_options};
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigField, ConfigOptions, ExtensionOptions, Visit};
+use datafusion::common::{DataFusionError, Result, config_namespace};
 
-extensions_options! {
+use crate::location::{LocationError, LocationMap};
+
+config_namespace! {
     /// Settings of Nearside, `nearside.*`.
     pub struct NearsideOptions {
         /// Which scans go to a device: `auto` (what is estimated to pay), `always` (whatever a device can take), `never`.
         pub offload: Offload, default = Offload::Auto
         /// Which device answers for which prefix: `s3://lake/=nearside://dpu1:4774, file:///data/=embedded`. The longest prefix wins. Tables at `nearside://host:port/` need no entry.
-        pub devices: String, default = String::new()
+        pub devices: LocationMap, default = LocationMap::default()
         /// Run every fragment on the device and on the host, and fail the query if the answers differ.
         pub verify: bool, default = false
         /// Run byte code by the plain interpreter instead of the JIT.
@@ -34,6 +37,49 @@ extensions_options! {
 
 impl ConfigExtension for NearsideOptions {
     const PREFIX: &'static str = "nearside";
+}
+
+/// By hand, because DataFusion's own macro for extensions leaves the prefix out of the names, and `SHOW` does not find them.
+impl ExtensionOptions for NearsideOptions {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let name = format!("{}.{key}", Self::PREFIX);
+        let names: Vec<_> = self.entries().into_iter().map(|entry| entry.key).collect();
+        if !names.contains(&name) {
+            return Err(DataFusionError::Configuration(format!("there is no setting {name}; there are {}", names.join(", "))));
+        }
+        ConfigField::set(self, key, value)
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        let mut entries = Entries(Vec::new());
+        self.visit(&mut entries, Self::PREFIX, "");
+        entries.0
+    }
+}
+
+/// Gathers settings.
+struct Entries(Vec<ConfigEntry>);
+
+impl Visit for Entries {
+    fn some<V: fmt::Display>(&mut self, key: &str, value: V, description: &'static str) {
+        self.0.push(ConfigEntry { key: key.to_owned(), value: Some(value.to_string()), description });
+    }
+
+    fn none(&mut self, key: &str, description: &'static str) {
+        self.0.push(ConfigEntry { key: key.to_owned(), value: None, description });
+    }
 }
 
 impl NearsideOptions {
@@ -121,6 +167,17 @@ word_setting! {
     }
 }
 
+impl ConfigField for LocationMap {
+    fn visit<V: Visit>(&self, visitor: &mut V, key: &str, description: &'static str) {
+        visitor.some(key, self, description);
+    }
+
+    fn set(&mut self, _key: &str, value: &str) -> Result<()> {
+        *self = value.parse().map_err(|error: LocationError| DataFusionError::Configuration(error.to_string()))?;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,12 +195,20 @@ mod tests {
         assert!(settings.verify && settings.denies_function("LIKE") && !settings.denies_function("sum"));
         let error = options.set("nearside.offload", "sometimes").unwrap_err().to_string();
         assert!(error.contains("auto, always, never"), "{error}");
+        options.set("nearside.devices", "s3://lake=nearside://dpu1, file:///=embedded").unwrap();
+        let devices = NearsideOptions::of(&options).devices.to_string();
+        assert_eq!(devices, "s3://lake/=nearside://dpu1:4774, file:///=embedded");
+        let error = options.set("nearside.offlod", "never").unwrap_err().to_string();
+        assert!(error.contains("no setting nearside.offlod; there are nearside.offload, "), "{error}");
+        let shown = |entry: ConfigEntry| (entry.key == "nearside.offload").then_some(entry.value);
+        assert_eq!(options.entries().into_iter().find_map(shown), Some(Some("always".to_owned())));
+        let error = options.set("nearside.devices", "s3://lake/=dpu1").unwrap_err().to_string();
+        assert!(error.contains("nearside://host:4774"), "{error}");
     }
 
     /// Every setting is listed with what it does.
     #[test]
     fn settings_are_documented() {
-        use datafusion::common::config::ExtensionOptions;
         assert!(NearsideOptions::default().entries().iter().all(|entry| entry.description.len() > 20));
     }
 }

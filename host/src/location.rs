@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nearside_device::DeviceError;
 use object_store::path::Path;
 use url::Url;
 
@@ -92,6 +93,17 @@ impl Location {
         url.strip_prefix(&self.prefix)
     }
 
+    /// A device's error, with the file it is about by the name that people know it by: a path on this machine, or a URL.
+    pub fn named(&self, error: DeviceError) -> DeviceError {
+        let name = |path: String| format!("{}{path}", self.prefix.strip_prefix("file://").unwrap_or(&self.prefix));
+        match error {
+            DeviceError::BadObject { path, reason } => DeviceError::BadObject { path: name(path), reason },
+            DeviceError::Changed { path, reason } => DeviceError::Changed { path: name(path), reason },
+            DeviceError::NotFound { path, reason } => DeviceError::NotFound { path: name(path), reason },
+            other => other,
+        }
+    }
+
     /// Whether the files can be read without the device.
     pub fn readable_elsewhere(&self) -> bool {
         !self.prefix.starts_with("nearside://")
@@ -113,6 +125,13 @@ impl FromStr for LocationMap {
         let mut locations = entries.map(location).collect::<Result<Vec<_>, _>>()?;
         locations.sort_by_key(|location| std::cmp::Reverse(location.prefix.len()));
         Ok(Self { locations })
+    }
+}
+
+impl fmt::Display for LocationMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries: Vec<_> = self.locations.iter().map(|Location { prefix, device }| format!("{prefix}={device}")).collect();
+        f.write_str(&entries.join(", "))
     }
 }
 
@@ -185,6 +204,21 @@ mod tests {
         let map: LocationMap = "nearside://dpu1:4774/=nearside://dpu2:1".parse().unwrap();
         assert_eq!(map.locate("nearside://dpu1:4774/a").unwrap().device.to_string(), "nearside://dpu2:1");
         assert!(!map.locate("nearside://dpu3:4774/a").unwrap().readable_elsewhere());
+    }
+
+    /// Errors name files as people do, whatever part of the path the device has been told.
+    #[test]
+    fn files_in_errors_have_whole_names() {
+        for (map, url, name) in [
+            ("file:///data=embedded", "file:///data/t/a.parquet", "/data/t/a.parquet"),
+            ("file:///=embedded", "file:///data/a.parquet", "/data/a.parquet"),
+            ("s3://lake/=nearside://dpu1", "s3://lake/a.parquet", "s3://lake/a.parquet"),
+            ("", "nearside://dpu1:4774/a.parquet", "nearside://dpu1:4774/a.parquet"),
+        ] {
+            let location = map.parse::<LocationMap>().unwrap().locate(url).unwrap();
+            let error = |path: &str| DeviceError::Changed { path: path.to_owned(), reason: "size".to_owned() };
+            assert_eq!(location.named(error(location.path_of(url).unwrap())), error(name));
+        }
     }
 
     /// What is wrong is named.

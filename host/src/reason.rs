@@ -1,5 +1,6 @@
 //! Why something was not offloaded: one type for the plan's recogniser, the planner's refusals and what happens at run time.
 
+use datafusion::common::DataFusionError;
 use nearside_device::DeviceError;
 use nearside_planner::Refusal;
 
@@ -100,6 +101,9 @@ pub enum Reason {
     /// The planner refused.
     #[error("{0}")]
     Planner(String),
+    /// DataFusion has an error for the plan with the fragment in it, and none for its own.
+    #[error("DataFusion cannot plan it apart: {0}")]
+    Unplannable(String),
 
     // Whether it pays.
     /// Nothing is filtered or aggregated.
@@ -138,6 +142,12 @@ pub enum Reason {
     /// The plan under an offloaded scan was replaced by one of another shape.
     #[error("plan was changed after offload")]
     Replanned,
+}
+
+impl From<DataFusionError> for Reason {
+    fn from(error: DataFusionError) -> Self {
+        Self::Unplannable(error.strip_backtrace())
+    }
 }
 
 impl From<Refusal> for Reason {

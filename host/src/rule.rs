@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -18,7 +18,7 @@ use crate::devices::{Connection, Devices};
 use crate::exec::OffloadExec;
 use crate::expression::Moment;
 use crate::extract::{Chain, Climb, file_scan, file_url, over, parquet_scan, scan_shape};
-use crate::location::{Location, LocationMap};
+use crate::location::Location;
 use crate::offload::Offload;
 use crate::program::Program;
 use crate::reason::Reason;
@@ -42,12 +42,12 @@ impl PhysicalOptimizerRule for OffloadRule {
         if options.offload == Policy::Never {
             return Ok(plan);
         }
-        let locations: LocationMap = options
-            .devices
-            .parse()
-            .map_err(|error: crate::location::LocationError| DataFusionError::Configuration(error.to_string()))?;
-        let pass = Pass { devices: &self.devices, locations, options };
-        pass.rewrite(&plan, None)
+        let pass = Pass { devices: &self.devices, options };
+        Ok(pass.rewrite(&plan, None).unwrap_or_else(|error| {
+            // Not even with its reasons: DataFusion has no plan for what is above them, but it has this one.
+            tracing::warn!(%error, "a plan stays as it is");
+            plan
+        }))
     }
 
     fn name(&self) -> &str {
@@ -63,7 +63,6 @@ impl PhysicalOptimizerRule for OffloadRule {
 /// One plan's settings.
 struct Pass<'a> {
     devices: &'a Devices,
-    locations: LocationMap,
     options: NearsideOptions,
 }
 
@@ -96,7 +95,8 @@ impl Pass<'_> {
             Some(Err(reason)) => Err(reason),
         };
         match location.and_then(|location| self.target(chain, location)) {
-            Ok(target) => self.offload(chain, &target, parent),
+            // A query that DataFusion can plan is never failed for a part of it that it cannot.
+            Ok(target) => self.offload(chain, &target, parent).or_else(|error| decline(chain, error.into())),
             Err(reason) => decline(chain, reason),
         }
     }
@@ -106,8 +106,8 @@ impl Pass<'_> {
         let mut found: Option<Location> = None;
         for file in scan.file_groups.iter().flat_map(|group| group.iter()) {
             let url = file_url(&scan.object_store_url, file);
-            let Some(location) = self.locations.locate(&url) else {
-                return if self.locations.is_empty() { Ok(None) } else { Err(Reason::NoDevice { url }) };
+            let Some(location) = self.options.devices.locate(&url) else {
+                return if self.options.devices.is_empty() { Ok(None) } else { Err(Reason::NoDevice { url }) };
             };
             if found.as_ref().is_some_and(|other| *other != location) {
                 return Err(Reason::SeveralDevices);

@@ -175,9 +175,11 @@ impl Run {
         let files = files(&self.plan, self.partition).map_err(|error| Reason::BadDevice(error.to_string()))?;
         let request = offload.request(&program, &scan.object_store_url, files)?;
         self.account.lock().executions += 1;
-        let execution = connection.execute(&program.bytes, request).await;
+        let execution = connection.execute(&program.bytes, request).await.map_err(|error| offload.location.named(error));
         let execution = execution.inspect_err(|error| self.note_failure(&program.digest, error))?;
-        Ok(Phase::Device { program: program.digest.clone(), fragment, events: execution.events })
+        let location = offload.location.clone();
+        let events = execution.events.map(move |event| event.map_err(|error| location.named(error))).boxed();
+        Ok(Phase::Device { program: program.digest.clone(), fragment, events })
     }
 
     /// Whether it pays with what is known by now; if all was known when the plan was made, whether it did since.
@@ -242,8 +244,9 @@ impl Run {
         self.account.lock().push_backs.push(reason.clone());
         match reason {
             Reason::Device(changed @ DeviceError::Changed { .. }) => Err(DataFusionError::External(Box::new(changed))),
-            Reason::Device(DeviceError::Unselective { .. }) => self.run_child(None).await,
-            Reason::Device(failure) => self.run_child(Some(failure)).await,
+            Reason::Device(failure) if !failure.is_hosts_row() && !matches!(failure, DeviceError::Unselective { .. }) => {
+                self.run_child(Some(failure)).await
+            }
             _ => self.run_child(None).await,
         }
     }

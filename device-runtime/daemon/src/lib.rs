@@ -76,12 +76,12 @@ pub enum DaemonError {
         reason: String,
     },
     /// The address is taken, or not this machine's.
-    #[error("cannot listen on {listen}: {source}")]
+    #[error("--listen {listen}: {reason}; port 0 takes a free one")]
     Bind {
         /// What was asked for.
         listen: String,
         /// The system's reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The files cannot be served.
     #[error("--root {root}: {reason}")]
@@ -123,7 +123,7 @@ impl Daemon {
     pub async fn bind(config: Config) -> Result<Self, DaemonError> {
         let addresses = resolve(&config).await?;
         let device = root::open(&config).await?;
-        let bind = |source| DaemonError::Bind { listen: config.listen.clone(), source };
+        let bind = |reason| DaemonError::Bind { listen: config.listen.clone(), reason };
         let listener = TcpListener::bind(&addresses[..]).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let options = server::Options {

@@ -39,7 +39,9 @@ pub enum DeviceError {
         reason: String,
     },
     /// The object is not the one the caller has seen.
-    #[error("object {path} changed: {reason}; register the table again")]
+    #[error(
+        "object {path} changed: {reason}; register the table again, or, if nobody has replaced it, see whether its device serves that folder"
+    )]
     Changed {
         /// The object.
         path: String,
@@ -100,4 +102,14 @@ pub enum DeviceError {
         /// What happened.
         reason: String,
     },
+}
+
+/// How a [`DeviceError::Trap`] begins that is no fault of anybody's.
+const HOSTS_ROW: &str = "a row is the host's";
+
+impl DeviceError {
+    /// Whether a program left a row to the host, whose own answer, or error, is the query's: nothing is broken.
+    pub fn is_hosts_row(&self) -> bool {
+        matches!(self, Self::Trap { reason } if reason.starts_with(HOSTS_ROW))
+    }
 }

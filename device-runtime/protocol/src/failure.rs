@@ -93,7 +93,17 @@ impl Failure {
             Error::NotSupported { .. } | Error::NotImplemented { .. } => StoreKind::NotSupported,
             _ => StoreKind::Failed,
         };
-        Self::Store { kind, path: path.to_string(), reason: error.to_string() }
+        // The path is told apart, and the client's store says again what kind it is.
+        let reason = match error {
+            Error::NotFound { source, .. }
+            | Error::Precondition { source, .. }
+            | Error::NotModified { source, .. }
+            | Error::PermissionDenied { source, .. }
+            | Error::Unauthenticated { source, .. }
+            | Error::NotSupported { source } => source.to_string(),
+            other => other.to_string(),
+        };
+        Self::Store { kind, path: path.to_string(), reason }
     }
 
     /// What a client's store makes of a failure.

@@ -1,16 +1,18 @@
 //! `nearside` alone: makes data, runs three queries with and without offload, and shows what happened.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::util::pretty::pretty_format_batches;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
 use nearside::{Account, Offload, OffloadExec, tpch};
 
 use super::failure::Failure;
+use super::folders;
 use super::query::{self, Answer};
 use super::session::{self, SessionArguments};
 use super::tpch::write_tables;
@@ -27,6 +29,9 @@ const QUERIES: [(u8, &str); 3] = [
 
 /// Lines of a program that are shown; `nearside compile` shows all.
 const PROGRAM_LINES: usize = 24;
+
+/// Characters of a plan's line that are shown.
+const PLAN_LINE_CHARS: usize = 200;
 
 /// Runs the demo.
 pub(crate) async fn run() -> Result<(), Failure> {
@@ -47,7 +52,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
 
 /// The data's folder in the cache, made on first use.
 fn tables() -> Result<PathBuf, Failure> {
-    let folder = cache_folder().join(format!("tpch-{SCALE}"));
+    let cache = folders::cache().unwrap_or_else(|| std::env::temp_dir().join("nearside"));
+    let folder = cache.join(format!("tpch-{SCALE}"));
     if !folder.is_dir() {
         eprintln!("making TPC-H data in {} (once)", folder.display());
         // Another name until it is complete: a demo that was stopped leaves nothing that looks like data.
@@ -64,12 +70,6 @@ fn tables() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-fn cache_folder() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("nearside")
-}
-
 async fn show(
     out: &mut impl Write,
     host: &SessionContext,
@@ -81,7 +81,10 @@ async fn show(
     let expected = query::run_one(host, sql).await?;
     let answer = query::run_one(near, sql).await?;
     writeln!(out, "\n━━ Query {number}: {question}\n\n{}", sql.trim())?;
-    writeln!(out, "\n── plan\n{}", displayable(answer.plan.as_ref()).indent(false).to_string().trim_end())?;
+    writeln!(out, "\n── plan (lines that end in … are whole in EXPLAIN VERBOSE)")?;
+    for line in displayable(answer.plan.as_ref()).indent(false).to_string().lines() {
+        writeln!(out, "{}", shortened(line))?;
+    }
     if let Some(offload) = first_offload(&answer.plan) {
         show_program(out, offload)?;
     }
@@ -131,8 +134,27 @@ fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answe
     writeln!(out, "{}", row("  of those pruned by statistics", bytes(sum(|m| m.bytes_pruned))))?;
     writeln!(out, "{}", row("bytes read beside the data", bytes(sum(|m| m.bytes_read))))?;
     writeln!(out, "{}", row("bytes returned", bytes(work.returned_bytes)))?;
+    let (without, with) = (scanned(&expected.plan), scanned(&answer.plan) + work.returned_bytes);
+    let less = without as f64 / with.max(1) as f64;
+    let moved = format!("{} / {}: {less:.0} times less", bytes(without), bytes(with));
+    writeln!(out, "{}", row("bytes moved without / with offload", moved))?;
     writeln!(out, "{}", row("time without / with offload", format!("{:.1} / {:.1} ms", ms(expected), ms(answer))))?;
     Ok(())
+}
+
+/// Bytes of files that the host itself has read: all that its scans need, if nothing is offloaded.
+fn scanned(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let metrics = plan.metrics().filter(|_| plan.is::<DataSourceExec>());
+    let here = metrics.and_then(|metrics| metrics.sum_by_name("bytes_scanned")).map_or(0, |value| value.as_usize() as u64);
+    here + plan.children().into_iter().map(scanned).sum::<u64>()
+}
+
+/// A line of a plan without the end of a predicate that fills the screen; what is offloaded is shown whole.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(PLAN_LINE_CHARS) {
+        Some((end, _)) if !line.trim_start().starts_with("OffloadExec") => format!("{} …", &line[..end]),
+        _ => line.to_owned(),
+    }
 }
 
 fn ms(answer: &Answer) -> f64 {

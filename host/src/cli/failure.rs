@@ -90,8 +90,14 @@ pub(crate) fn message(error: &DataFusionError) -> String {
         DataFusionError::Collection(errors) if !errors.is_empty() => message(&errors[0]),
         other => other.strip_backtrace(),
     };
-    one_line(&text)
+    if text.contains(INSTANCE_METADATA) { format!("S3: {NO_CREDENTIALS}") } else { one_line(&text) }
 }
+
+/// Whom the S3 client asks for credentials when it has been given none: the machine's own service, where there is one.
+const INSTANCE_METADATA: &str = "169.254.169.254";
+
+const NO_CREDENTIALS: &str = "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION, AWS_ENDPOINT), or \
+                              AWS_SKIP_SIGNATURE=true for a public bucket";
 
 /// The message about a device that cannot be reached, if that is what is behind an error, however many libraries it came through.
 pub(crate) fn unreachable(error: &(dyn Error + 'static)) -> Option<String> {

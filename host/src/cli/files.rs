@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{DynamicFileCatalog, Session, TableProvider, UrlTableFactory};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::datasource::file_format::options::ReadOptions;
 use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
+use url::Url;
 
 use super::failure::{message, unreachable};
+use super::scans::is_about_a_file;
 
 /// Most footers that are read to find the file that is to blame.
 const SUSPECTS_MAX: usize = 10_000;
@@ -31,6 +36,49 @@ pub(crate) async fn parquet_table(state: &SessionState, url: &ListingTableUrl) -
         Ok(table) if !table.schema().fields().is_empty() => Ok(table),
         made => Err(explained(state, url, made.err()).await),
     }
+}
+
+/// The URLs at which a plan's tables have files; a folder that a statement has declared with its columns may be empty.
+pub(crate) fn urls(plan: &LogicalPlan) -> Result<Vec<ListingTableUrl>> {
+    let mut urls = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        let provider = match node {
+            LogicalPlan::TableScan(scan) => source_as_provider(&scan.source).ok(),
+            _ => None,
+        };
+        if let Some(table) = provider.as_ref().and_then(|provider| provider.downcast_ref::<ListingTable>()) {
+            let wanted = |url: &&ListingTableUrl| !url.is_collection() || table.get_table_definition().is_none();
+            urls.extend(table.table_paths().iter().filter(wanted).cloned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(urls)
+}
+
+/// That a table's files are gone since it was registered: DataFusion would answer as if it were empty.
+pub(crate) async fn gone(state: &SessionState, urls: &[ListingTableUrl]) -> Option<DataFusionError> {
+    for url in urls {
+        let store = state.runtime_env().object_store(url).ok()?;
+        let first = async { url.list_all_files(state, store.as_ref(), "").await?.try_next().await };
+        if let Ok(None) = first.await {
+            let text = format!("{}: the table's files are gone; put them back, or leave the table out", shown(url.get_url()));
+            return Some(DataFusionError::Plan(text));
+        }
+    }
+    None
+}
+
+/// The failure of a plan that could not be made over files; if a decoder is behind it, with the file that is to blame.
+pub(crate) async fn blamed(state: &SessionState, urls: &[ListingTableUrl], error: DataFusionError) -> DataFusionError {
+    if is_about_a_file(&error) {
+        for url in urls {
+            let Ok(store) = state.runtime_env().object_store(url) else { continue };
+            if let Some(reason) = suspect(state, &store, url).await {
+                return DataFusionError::Plan(reason);
+            }
+        }
+    }
+    error
 }
 
 /// The context, with tables named by path or URL: `SELECT … FROM 'orders.parquet'`.
@@ -82,9 +130,9 @@ pub(crate) async fn explained(state: &dyn Session, url: &ListingTableUrl, error:
     };
     match (found, error) {
         (Some(reason), _) => DataFusionError::Plan(reason),
-        (None, Some(error)) => DataFusionError::Plan(format!("{}: {}", shown(url), message(&error))),
-        (None, None) if url.is_collection() => DataFusionError::Plan(format!("{}: no Parquet file there", shown(url))),
-        (None, None) => DataFusionError::Plan(format!("{}: no such file", shown(url))),
+        (None, Some(error)) => DataFusionError::Plan(format!("{}: {}", shown(url.get_url()), message(&error))),
+        (None, None) if url.is_collection() => DataFusionError::Plan(format!("{}: no Parquet file there", shown(url.get_url()))),
+        (None, None) => DataFusionError::Plan(format!("{}: no such file", shown(url.get_url()))),
     }
 }
 
@@ -93,7 +141,9 @@ async fn suspect(state: &dyn Session, store: &Arc<dyn ObjectStore>, url: &Listin
     let files = async { url.list_all_files(state, store.as_ref(), ".parquet").await?.take(SUSPECTS_MAX).try_collect().await };
     let files: Vec<ObjectMeta> = match files.await {
         Ok(files) => files,
-        Err(error) => return Some(unreachable(&error).unwrap_or_else(|| format!("{}: {}", shown(url), message(&error)))),
+        Err(error) => {
+            return Some(unreachable(&error).unwrap_or_else(|| format!("{}: {}", shown(url.get_url()), message(&error))));
+        }
     };
     for file in files.iter().filter(|file| file.location.extension() == Some("parquet")) {
         if let Some(reason) = blemish(store, file).await {
@@ -108,8 +158,13 @@ async fn blemish(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Option<Stri
     if file.size == 0 {
         return Some("the file is empty (0 bytes); write it again, or remove it".to_owned());
     }
-    let error = DFParquetMetadata::new(store.as_ref(), file).fetch_metadata().await.err()?;
-    Some(format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error))))
+    match DFParquetMetadata::new(store.as_ref(), file).fetch_metadata().await {
+        Ok(metadata) if metadata.file_metadata().schema_descr().num_columns() == 0 => {
+            Some("the file has no columns; write it again, or remove it".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error)))),
+    }
 }
 
 /// A library's words without its names for itself.
@@ -118,11 +173,9 @@ fn plain(text: &str) -> &str {
 }
 
 /// A URL as people write it: local files as paths.
-fn shown(url: &ListingTableUrl) -> String {
-    match url.scheme() {
-        "file" => format!("/{}", url.prefix()),
-        _ => url.as_str().to_owned(),
-    }
+pub(crate) fn shown(url: &Url) -> String {
+    let path = || url.to_file_path().ok().map(|path| path.display().to_string());
+    path().unwrap_or_else(|| url.to_string())
 }
 
 /// What stands before the path of a file at a URL.

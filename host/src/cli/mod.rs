@@ -6,6 +6,7 @@ mod compile;
 mod demo;
 mod failure;
 mod files;
+mod folders;
 mod output;
 mod print;
 mod progress;

@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use arrow::datatypes::SchemaRef;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::JsonArray;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_schema;
@@ -15,9 +17,9 @@ pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
-    /// RFC 4180, with a header.
+    /// RFC 4180, with a header; NULL and the empty text are both nothing.
     Csv,
-    /// An array of objects.
+    /// An array of objects; NULL, NaN and the infinities are null.
     Json,
 }
 
@@ -68,7 +70,8 @@ fn print_csv(out: &mut dyn Write, schema: &SchemaRef, batches: &[RecordBatch]) -
 
 fn print_json(out: &mut dyn Write, batches: &[RecordBatch]) -> Result<(), Failure> {
     let mut bytes = Vec::new();
-    let mut writer = arrow::json::ArrayWriter::new(&mut bytes);
+    // Every object has every key.
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut bytes);
     writer.write_batches(&batches.iter().collect::<Vec<_>>()).map_err(Failure::query)?;
     writer.finish().map_err(Failure::query)?;
     bytes.push(b'\n');

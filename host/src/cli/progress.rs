@@ -1,5 +1,6 @@
 //! A bar with rate and time left on a terminal, for what takes more than two seconds; nothing in a pipe.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use datafusion::common::stats::Precision;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::{ExecutionPlan, StatisticsArgs, StatisticsContext};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use nearside::OffloadExec;
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -48,11 +49,21 @@ impl Drop for Progress {
 /// A bar of rows on standard error; a spinner if nobody knows how many.
 pub(crate) fn bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{bar:40} {percent:>3} %  {human_pos} rows  {per_sec}  {eta} left"),
+        Some(total) => (ProgressBar::new(total), "{bar:40} {percent:>3} %  {human_pos} rows  {per_sec}  {left} left"),
         None => (ProgressBar::new_spinner(), "{spinner} {human_pos} rows  {per_sec}  {elapsed}"),
     };
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("left", left));
     bar
+}
+
+/// Time left; nobody knows it before the first rows.
+fn left(state: &ProgressState, out: &mut dyn Write) {
+    // The bar has no way to say that it could not be written.
+    let _ = match state.pos() {
+        0 => write!(out, "?"),
+        _ => write!(out, "{:#}", HumanDuration(state.eta())),
+    };
 }
 
 /// Rows of all scans, if their statistics are exact.

@@ -19,6 +19,7 @@ use super::failure::{self, Failure};
 use super::files;
 use super::progress::Progress;
 use super::scans;
+use super::session::LeftOut;
 
 /// A statement's result.
 pub(crate) struct Answer {
@@ -51,8 +52,10 @@ impl Answer {
 /// Whether something is broken; being busy, or a result that is better computed here, is not.
 fn is_failure(reason: &Reason) -> bool {
     match reason {
-        Reason::Device(error) => !matches!(error, DeviceError::Busy { .. } | DeviceError::Unselective { .. }),
-        other => matches!(other, Reason::BadDevice(_) | Reason::Quarantined { .. }),
+        Reason::Device(DeviceError::Busy { .. } | DeviceError::Unselective { .. }) => false,
+        Reason::Device(error) => !error.is_hosts_row(),
+        // What a quarantine is for has been said, if it was a fault.
+        other => matches!(other, Reason::BadDevice(_)),
     }
 }
 
@@ -66,7 +69,7 @@ pub(crate) async fn run(context: &SessionContext, statement: Statement) -> Resul
     let start = Instant::now();
     let frame = planned(context, statement).await?;
     let task = Arc::new(frame.task_ctx());
-    let plan = frame.create_physical_plan().await?;
+    let plan = physical_plan(context, frame).await?;
     let progress = Progress::watch(&plan);
     let batches = collect(Arc::clone(&plan), task).await.map_err(|error| scans::blame(&plan, &error))?;
     drop(progress);
@@ -79,6 +82,19 @@ pub(crate) async fn run_one(context: &SessionContext, sql: &str) -> Result<Answe
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => run(context, statement).await,
         _ => Err(Failure::usage("exactly one statement is wanted here")),
+    }
+}
+
+/// The plan that runs, over files that are there and can be read.
+async fn physical_plan(context: &SessionContext, frame: DataFrame) -> Result<Arc<dyn ExecutionPlan>, Failure> {
+    let urls = files::urls(frame.logical_plan())?;
+    let plan = match frame.create_physical_plan().await {
+        Ok(plan) => plan,
+        Err(error) => return Err(files::blamed(&context.state(), &urls, error).await.into()),
+    };
+    match scans::has_empty_input(&plan) {
+        true => files::gone(&context.state(), &urls).await.map_or(Ok(plan), |error| Err(error.into())),
+        false => Ok(plan),
     }
 }
 
@@ -136,6 +152,10 @@ async fn explained(context: &SessionContext, locations: Vec<String>, error: Opti
 }
 
 fn no_such_table(context: &SessionContext, table: &str) -> String {
+    let left_out = context.state().config().get_extension::<LeftOut>();
+    if let Some(reason) = left_out.as_ref().and_then(|left_out| left_out.reason(table)) {
+        return format!("table {table} is left out: {reason}");
+    }
     let schema = context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
     let mut tables = schema.map(|schema| schema.table_names()).unwrap_or_default();
     tables.sort();

@@ -9,6 +9,8 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use nearside::Reason;
 use nearside_device::DeviceError;
 use parquet::errors::ParquetError;
@@ -24,7 +26,7 @@ pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> F
     }
     let mut files = files(plan);
     if let Some(path) = accused {
-        files.retain(|file| file.ends_with(&path));
+        files.retain(|file| *file == path);
     }
     let (first, others) = (files.first(), files.len().saturating_sub(1));
     let place = match (first, others) {
@@ -35,7 +37,7 @@ pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> F
     Failure::query(format!("{place}: {text}; copy the file again, or remove it"))
 }
 
-/// The file that a device could not read, by the path it knows it by.
+/// The file that a device could not read.
 fn accused(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     nearside::account(plan).push_backs.into_iter().find_map(|reason| match reason {
         Reason::Device(DeviceError::BadObject { path, .. }) => Some(path),
@@ -44,7 +46,7 @@ fn accused(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
 }
 
 /// Whether a decoder is behind an error.
-fn is_about_a_file(error: &DataFusionError) -> bool {
+pub(crate) fn is_about_a_file(error: &DataFusionError) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<ParquetError>() || matches!(error.downcast_ref(), Some(ArrowError::ParquetError(_))) {
@@ -53,6 +55,11 @@ fn is_about_a_file(error: &DataFusionError) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Whether an operator has no input and no scan either: as DataFusion plans a table without files.
+pub(crate) fn has_empty_input(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>() || plan.children().into_iter().any(has_empty_input)
 }
 
 /// All files of a plan's scans, by the paths that their stores know them by.

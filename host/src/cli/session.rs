@@ -1,14 +1,16 @@
 //! A session as the command line wants it: devices, and the tables of `--data`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::common::TableReference;
-use datafusion::datasource::listing::ListingTableUrl;
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
+use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
-use nearside::location::DeviceUrl;
+use nearside::location::{DeviceUrl, LocationMap};
 use nearside::{NearsideOptions, Offload};
 use object_store::path::Path as ObjectPath;
 use object_store::{ListResult, ObjectStore};
@@ -28,7 +30,7 @@ pub(crate) struct SessionArguments {
     /// files the tables.
     #[arg(long = "device", value_name = "[PREFIX=]URL")]
     pub(crate) devices: Vec<String>,
-    /// Folder, file or URL; each Parquet file and each folder of Parquet files in it is a table.
+    /// Folder, file or URL (s3://, http://, https://, nearside://); each Parquet file and each folder of Parquet files in it is a table.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
     /// Which scans go to a device: what is estimated to pay, whatever it can take, nothing.
@@ -51,6 +53,17 @@ pub(crate) struct Session {
     pub(crate) wire: Wire,
 }
 
+/// Tables of `--data` that a session has to do without, and why: a query that names one says it.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOut(BTreeMap<String, String>);
+
+impl LeftOut {
+    /// Why a table is not there.
+    pub(crate) fn reason(&self, table: &str) -> Option<&str> {
+        self.0.get(table).map(String::as_str)
+    }
+}
+
 /// Opens a session and registers the tables.
 pub(crate) async fn open(arguments: &SessionArguments) -> Result<Session, Failure> {
     let data = match &arguments.data {
@@ -65,19 +78,19 @@ pub(crate) async fn open(arguments: &SessionArguments) -> Result<Session, Failur
     let devices = location_map(&arguments.devices, data.as_ref())?;
     let wire = Wire::new(daemons(&arguments.devices, data.as_ref()))?;
     let context = files::enable_url_tables(nearside::extend_with(context, wire.devices())?);
-    configure(&context, &devices, arguments.offload);
+    configure(&context, devices, arguments.offload);
     if let Some(data) = data {
         register_tables(&context, &data).await?;
     }
     Ok(Session { context, wire })
 }
 
-fn configure(context: &SessionContext, devices: &str, offload: Offload) {
+fn configure(context: &SessionContext, devices: LocationMap, offload: Offload) {
     let state = context.state_ref();
     let mut state = state.write();
     let extensions = &mut state.config_mut().options_mut().extensions;
     if let Some(options) = extensions.get_mut::<NearsideOptions>() {
-        options.devices = devices.to_owned();
+        options.devices = devices;
         options.offload = offload;
     }
 }
@@ -103,7 +116,7 @@ fn only_device(devices: &[String]) -> Result<Option<Url>, Failure> {
 }
 
 /// The value of `nearside.devices`.
-fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failure> {
+fn location_map(devices: &[String], data: Option<&Url>) -> Result<LocationMap, Failure> {
     let mut entries = vec!["file:///=embedded".to_owned()];
     for device in devices {
         let (prefix, url) = match device.rsplit_once('=') {
@@ -120,7 +133,7 @@ fn location_map(devices: &[String], data: Option<&Url>) -> Result<String, Failur
             }
         }
     }
-    Ok(entries.join(", "))
+    entries.join(", ").parse().map_err(Failure::usage)
 }
 
 /// The daemons that the command line names.
@@ -141,45 +154,64 @@ async fn register_tables(context: &SessionContext, data: &Url) -> Result<(), Fai
         return Err(Failure::usage(format!("--data {data}: no Parquet file there, nor a folder with one")));
     }
     let state = context.state();
-    for (name, url) in tables {
-        let table = files::parquet_table(&state, &ListingTableUrl::try_new(url, None)?).await?;
-        context.register_table(TableReference::bare(name), Arc::new(table))?;
+    let mut left_out = LeftOut::default();
+    let table_count = tables.len();
+    for (name, urls) in tables {
+        match table(&state, &urls).await {
+            Ok(table) => drop(context.register_table(TableReference::bare(name), Arc::new(table))?),
+            // Nothing is left: no session without it.
+            Err(error) if left_out.0.len() + 1 == table_count => return Err(error.into()),
+            Err(error) => drop(left_out.0.insert(name, failure::message(&error))),
+        }
     }
+    for (name, reason) in &left_out.0 {
+        eprintln!("warning: table {name} is left out: {reason}");
+    }
+    context.state_ref().write().config_mut().set_extension(Arc::new(left_out));
     Ok(())
 }
 
-/// Names and URLs of the tables at a URL, by name.
-async fn find_tables(context: &SessionContext, data: &Url) -> Result<Vec<(String, Url)>, Failure> {
+/// The table of a name; two things of one name are none.
+async fn table(state: &SessionState, urls: &[Url]) -> Result<ListingTable, DataFusionError> {
+    match urls {
+        [url] => files::parquet_table(state, &ListingTableUrl::try_new(url.clone(), None)?).await,
+        _ => {
+            let places: Vec<_> = urls.iter().map(files::shown).collect();
+            Err(DataFusionError::Plan(format!("{} are of one name; rename one, or remove it", places.join(" and "))))
+        }
+    }
+}
+
+/// The tables at a URL: what has their names.
+async fn find_tables(context: &SessionContext, data: &Url) -> Result<BTreeMap<String, Vec<Url>>, Failure> {
     if let Some(name) = file_name(data).as_deref().and_then(table_name) {
-        return Ok(vec![(name.to_owned(), data.clone())]);
+        return Ok(BTreeMap::from([(name.to_owned(), vec![data.clone()])]));
     }
     let listing = ListingTableUrl::try_new(data.clone(), None)?;
     let store = context.runtime_env().object_store(&listing)?;
-    let failed = |error: object_store::Error| Failure::query(failed_to_list(data, &error));
+    let failed = |error: object_store::Error| Failure::query(failed_to_list(data, error));
     let found = store.list_with_delimiter(Some(listing.prefix())).await.map_err(failed)?;
     if let Some(name) = file_name(data).filter(|_| is_partitioned(&found)) {
-        return Ok(vec![(name, data.clone())]);
+        return Ok(BTreeMap::from([(name, vec![data.clone()])]));
     }
-    let mut tables = Vec::new();
+    let mut tables = BTreeMap::<String, Vec<Url>>::new();
     for file in &found.objects {
-        match file.location.filename().and_then(table_name) {
-            Some(_) if file.size == 0 => eprintln!("warning: {} is empty (0 bytes) and left out", file.location),
-            Some(name) => tables.push((name.to_owned(), below(data, &file.location, None))),
-            None => {}
+        if let Some(name) = file.location.filename().and_then(table_name) {
+            tables.entry(name.to_owned()).or_default().push(below(data, &file.location, None));
         }
     }
     for folder in &found.common_prefixes {
         if let (Some(name), true) = (folder.filename(), has_parquet(&store, folder).await.map_err(failed)?) {
             // Some writers make a folder `orders.parquet`.
-            tables.push((table_name(name).unwrap_or(name).to_owned(), below(data, folder, Some(""))));
+            let name = table_name(name).unwrap_or(name);
+            tables.entry(name.to_owned()).or_default().push(below(data, folder, Some("")));
         }
     }
-    tables.sort();
     Ok(tables)
 }
 
-fn failed_to_list(data: &Url, error: &object_store::Error) -> String {
-    failure::unreachable(error).unwrap_or_else(|| format!("--data {data}: {error}"))
+fn failed_to_list(data: &Url, error: object_store::Error) -> String {
+    failure::unreachable(&error).unwrap_or_else(|| format!("--data {data}: {}", failure::message(&error.into())))
 }
 
 /// A folder of folders like `year=2026`, and nothing else: one table.

@@ -8,10 +8,11 @@ use rustyline::error::ReadlineError;
 use tokio::signal;
 
 use super::failure::Failure;
+use super::folders;
 use super::print::{self, Format};
 use super::query;
 use super::session::Session;
-use super::units::bytes;
+use super::units::{bytes, rows};
 
 const HELP: &str = "\\d         tables
 \\d NAME    columns of a table
@@ -36,9 +37,9 @@ pub(crate) async fn run(session: &Session, format: Format) -> Result<(), Failure
     loop {
         let prompt = if pending.is_empty() { "nearside> " } else { "      ..> " };
         match editor.readline(prompt) {
-            Ok(line) if pending.is_empty() && line.trim_start().starts_with('\\') => {
+            Ok(line) if pending.is_empty() && command(&line).is_some() => {
                 editor.add_history_entry(&line).map_err(Failure::query)?;
-                if !shell.command(line.trim()).await {
+                if !shell.command(command(&line).unwrap_or_default()).await {
                     break;
                 }
             }
@@ -59,6 +60,15 @@ pub(crate) async fn run(session: &Session, format: Format) -> Result<(), Failure
         editor.save_history(path).map_err(|error| Failure::query(format!("history {}: {error}", path.display())))?;
     }
     Ok(())
+}
+
+/// The backslash command that a line is, if no statement has begun: other shells have some as words.
+fn command(line: &str) -> Option<&str> {
+    match line.trim().trim_end_matches(';') {
+        "quit" | "exit" => Some("\\q"),
+        "help" => Some("\\?"),
+        _ => Some(line.trim()).filter(|line| line.starts_with('\\')),
+    }
 }
 
 struct Shell<'a> {
@@ -108,17 +118,17 @@ impl Shell<'_> {
                     true => String::new(),
                     false => format!(", {} over the socket", bytes(self.session.wire.bytes() - before)),
                 };
-                writeln!(io::stderr().lock(), "{} rows in {:.3} s{moved}", answer.row_count(), answer.elapsed.as_secs_f64())?;
+                let rows = rows(answer.row_count());
+                writeln!(io::stderr().lock(), "{rows} in {:.3} s{moved}", answer.elapsed.as_secs_f64())?;
             }
         }
         Ok(())
     }
 }
 
-/// `$XDG_STATE_HOME/nearside/history`, or below the home folder.
+/// In a folder that is there.
 fn history_file() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let folder = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?.join("nearside");
+    let folder = folders::state()?;
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history"))
 }

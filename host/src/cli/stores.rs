@@ -21,9 +21,6 @@ impl ObjectStoreRegistry for Stores {
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        if !matches!(url.scheme(), "s3" | "s3a" | "http" | "https") {
-            return self.0.get_store(url);
-        }
         self.0.get_store(url).or_else(|_| {
             let store: Arc<dyn ObjectStore> = Arc::from(make(url)?);
             self.0.register_store(url, Arc::clone(&store));
@@ -34,10 +31,17 @@ impl ObjectStoreRegistry for Stores {
 
 /// A store of the URL's bucket or host; paths are below it.
 fn make(url: &Url) -> Result<Box<dyn ObjectStore>> {
+    if !matches!(url.scheme(), "s3" | "s3a" | "http" | "https") {
+        let text =
+            format!("{url}: no files at {}://; they are paths, or at s3://, http://, https:// or nearside://", url.scheme());
+        return Err(DataFusionError::Plan(text));
+    }
     let mut root = url.clone();
     root.set_path("/");
     // `object_store` takes the variables in lower case.
     let options = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).map(|(name, value)| (name.to_lowercase(), value));
+    // Who writes `http` means it.
+    let options = options.chain((url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned())));
     let (store, _) =
         object_store::parse_url_opts(&root, options).map_err(|error| DataFusionError::ObjectStore(Box::new(error)))?;
     Ok(store)

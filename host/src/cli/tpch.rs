@@ -122,13 +122,11 @@ async fn run_queries(arguments: &RunArguments) -> Result<(), Failure> {
     let json = arguments.json.as_deref().map(|path| NewFile::create("--json", path)).transpose()?;
     let mut all = Vec::new();
     let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{:>5} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12} {:>12}  verified",
-        "query", "ms", "rows", "executions", "eligible", "read", "returned", "socket"
-    )?;
     for number in queries {
         let figures = run_query(&session, plain.as_ref(), number).await?;
+        if all.is_empty() {
+            print_header(&mut out)?;
+        }
         print_row(&mut out, &figures)?;
         all.push(figures);
     }
@@ -175,6 +173,15 @@ async fn run_query(session: &Session, plain: Option<&SessionContext>, number: u8
         push_backs: account.push_backs.len(),
         verified,
     })
+}
+
+fn print_header(out: &mut impl Write) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "{:>5} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12} {:>12}  verified",
+        "query", "ms", "rows", "executions", "eligible", "read", "returned", "socket"
+    )?;
+    Ok(())
 }
 
 fn print_row(out: &mut impl Write, figures: &Figures) -> Result<(), Failure> {

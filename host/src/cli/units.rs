@@ -7,6 +7,11 @@ pub(crate) fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{:.2} {}", count as f64 / (1u64 << (10 * unit)) as f64, units[unit]) }
 }
 
+/// How many rows.
+pub(crate) fn rows(count: usize) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::bytes;

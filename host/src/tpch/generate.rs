@@ -61,6 +61,12 @@ pub enum GenerateError {
     /// The scale is not a number above zero.
     #[error("scale {0} is not above zero")]
     Scale(f64),
+    /// Something of a run with other options would be rows of a table, too.
+    #[error("{path} is from another run and would be read with the new files; remove it, or choose another folder")]
+    Stale {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The file system said no.
     #[error("cannot write {path}: {source}")]
     Io {
@@ -84,13 +90,16 @@ pub enum GenerateError {
 /// A file appears under its name only when it is complete; files of that name are replaced.
 ///
 /// # Errors
-/// A scale that is not above zero, or a directory that cannot be written.
+/// A scale that is not above zero, a directory that cannot be written, or one with files of a run with another number of files.
 pub fn generate(directory: &Path, scale: f64, options: &Options<'_>) -> Result<Vec<PathBuf>, GenerateError> {
     if !(scale.is_finite() && scale > 0.0) {
         return Err(GenerateError::Scale(scale));
     }
     // The largest first, so that no thread is left with it at the end.
     let parts: Vec<Part> = super::TABLES.iter().rev().flat_map(|table| Part::all(table, directory, options.files)).collect();
+    if let Some(path) = stale(directory, &parts) {
+        return Err(GenerateError::Stale { path });
+    }
     for part in &parts {
         let parent = part.path.parent().unwrap_or(directory);
         fs::create_dir_all(parent).map_err(|source| GenerateError::Io { path: parent.to_owned(), source })?;
@@ -111,6 +120,17 @@ pub fn generate(directory: &Path, scale: f64, options: &Options<'_>) -> Result<V
         Some(error) => Err(error),
         None => Ok(parts.into_iter().map(|part| part.path).collect()),
     }
+}
+
+/// A file that is of a table by its place, and not one that is going to be replaced.
+fn stale(directory: &Path, parts: &[Part]) -> Option<PathBuf> {
+    let of_table = |table: &&str| {
+        let folder = fs::read_dir(directory.join(table)).into_iter().flatten().flatten().map(|entry| entry.path());
+        folder.chain([directory.join(format!("{table}.parquet"))]).collect::<Vec<_>>()
+    };
+    let is_file = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "parquet") && path.exists();
+    let is_replaced = |path: &PathBuf| parts.iter().any(|part| part.path == *path);
+    super::TABLES.iter().flat_map(of_table).find(|path| is_file(path) && !is_replaced(path))
 }
 
 /// One file of one table.

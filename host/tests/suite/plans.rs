@@ -49,6 +49,29 @@ async fn filters_are_split() {
     assert!(text.contains("FilterExec: substr"), "{text}");
 }
 
+/// What DataFusion cannot plan apart from the rest, it still plans: `-x` over a range with the smallest integer is an error when there is nothing
+/// beside it that keeps DataFusion from looking at ranges.
+#[tokio::test]
+async fn errors_of_the_rule_are_refusals() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("{}/t.parquet", folder.path().display());
+    for offload in ["always", "auto"] {
+        let context = common::embedded(SessionConfig::new().with_target_partitions(2), offload).await;
+        let rows = "(VALUES (-9223372036854775808, 3), (-6, 3), (-6, 4), (-7, 3))";
+        common::run(&context, &format!("COPY (SELECT * FROM {rows} AS t(x, k)) TO '{file}'")).await;
+        common::set(&context, "nearside.devices", &format!("file://{}/=embedded", folder.path().display())).await;
+        let sql = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{file}'");
+        common::run(&context, &sql).await;
+        let (plan, rows) = common::run(&context, "SELECT x FROM t WHERE (-x) < 7 AND x > -9 AND k IS NOT DISTINCT FROM 3").await;
+        let text = common::explain(&plan);
+        assert!(
+            text.contains("OffloadExec: declined, reason=DataFusion cannot plan it apart: ") && text.contains("verflow"),
+            "{text}"
+        );
+        assert_eq!(common::lines(&rows), ["-6"]);
+    }
+}
+
 /// What is denied by name stays on the host.
 #[tokio::test]
 async fn deny_lists_are_obeyed() {

@@ -3,9 +3,12 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use datafusion::arrow::datatypes::Schema;
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::reader::{FileReader, SerializedFileReader};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
@@ -41,8 +44,8 @@ fn check(cases: &[Case<'_>]) {
 }
 
 fn assert_says(what: &str, outcome: &Outcome, code: i32, says: &[&str]) {
-    let Outcome { code: exit, stderr, .. } = outcome;
-    assert_eq!((*exit, stderr.lines().count()), (Some(code), 1), "{what}: {stderr}");
+    let Outcome { code: exit, stdout, stderr } = outcome;
+    assert_eq!((*exit, stdout.as_str(), stderr.lines().count()), (Some(code), "", 1), "{what}: {stderr}");
     assert!(stderr.starts_with("error: ") || stderr.starts_with("nearsided: "), "{what}: {stderr}");
     for part in says {
         assert!(stderr.contains(part), "{what} does not say {part:?}: {stderr}");
@@ -116,15 +119,51 @@ fn broken_files_are_named() {
     }
 }
 
-/// An empty file beside good ones is left out, and said so.
+/// What cannot be a table leaves the others usable: it is left out, which is said at once, and again to a query that names it.
 #[test]
-fn an_empty_file_beside_others_is_left_out() {
-    let broken = Broken::new(b"");
-    fs::copy(TABLES.path().join("nation.parquet"), broken.folder.path().join("nation.parquet")).expect("a copy");
-    let folder = broken.folder.path().display().to_string();
-    let outcome = run(["sql", "--data", &folder, "--format", "csv", "-c", "SELECT count(*) AS n FROM nation"]);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "n\n25\n"));
-    assert!(outcome.stderr.starts_with("warning: ") && outcome.stderr.contains("supplier.parquet is empty"), "{outcome:?}");
+fn a_broken_file_beside_others_is_left_out() {
+    let two_schemas = |folder: &Path| {
+        fs::create_dir(folder.join("supplier")).expect("a folder");
+        for (table, column) in [("nation", "n_name"), ("region", "r_regionkey")] {
+            let from = format!("SELECT {column} AS x FROM '{}/{table}.parquet'", TABLES.text());
+            let sql = format!("COPY ({from}) TO '{}/{table}.parquet'", folder.join("supplier").display());
+            assert_eq!(run(["sql", "-c", &sql]).code, Some(0));
+        }
+        fs::remove_file(folder.join("supplier.parquet")).expect("a file");
+    };
+    let two_forms = |folder: &Path| {
+        fs::create_dir(folder.join("supplier")).expect("a folder");
+        fs::write(folder.join("supplier/part.parquet"), whole()).expect("a file");
+    };
+    let nothing_more = |_: &Path| {};
+    let cases: [(&[u8], &dyn Fn(&Path), &str); 4] = [
+        (b"", &nothing_more, "supplier.parquet: the file is empty (0 bytes)"),
+        (b"name,price\n", &nothing_more, "supplier.parquet: not a whole Parquet file"),
+        (b"", &two_schemas, "supplier/: "),
+        (&whole(), &two_forms, "are of one name; rename one, or remove it"),
+    ];
+    for (bytes, more, reason) in cases {
+        let broken = Broken::new(bytes);
+        let folder = broken.folder.path();
+        more(folder);
+        fs::copy(TABLES.path().join("nation.parquet"), folder.join("nation.parquet")).expect("a copy");
+        let ask = |sql| run(["sql", "--data", &folder.display().to_string(), "--format", "csv", "-c", sql]);
+        let outcome = ask("SELECT count(*) AS n FROM nation");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "n\n25\n"));
+        let warning = format!("warning: table supplier is left out: {}/supplier", folder.display());
+        assert!(outcome.stderr.starts_with(&warning) && outcome.stderr.contains(reason), "{reason}: {outcome:?}");
+        let outcome = ask(SQL);
+        let error = format!("error: table supplier is left out: {}/supplier", folder.display());
+        assert!(
+            outcome.code == Some(1) && outcome.stderr.lines().nth(1).is_some_and(|line| line.starts_with(&error)),
+            "{outcome:?}"
+        );
+    }
+}
+
+fn write_no_columns(path: &Path) {
+    let schema = Arc::new(Schema::empty());
+    ArrowWriter::try_new(File::create(path).expect("a file"), schema, None).and_then(ArrowWriter::close).expect("a Parquet file");
 }
 
 /// What is not there, or not a table, or not SQL.
@@ -133,16 +172,26 @@ fn what_is_not_there_is_named() {
     let nothing = tempfile::tempdir().expect("a folder");
     let nothing = nothing.path().display().to_string();
     let data = TABLES.text();
+    let other = tempfile::tempdir().expect("a folder");
+    let no_columns = other.path().join("no_columns.parquet");
+    write_no_columns(&no_columns);
     check(&[
         case(&["sql", "--data", "/no/such/folder", "-c", "SELECT 1"], 2, &["--data /no/such/folder"]),
         case(&["sql", "--data", &nothing, "-c", "SELECT 1"], 2, &[&nothing, "no Parquet file there"]),
         case(&["sql", "-c", "SELECT * FROM '/no/such/x.parquet'"], 1, &["/no/such/x.parquet", "no such file"]),
         case(&["sql", "-c", &format!("SELECT * FROM '{nothing}/'")], 1, &[&nothing, "no Parquet file there"]),
+        case(&["sql", "-c", &format!("SELECT * FROM '{}'", no_columns.display())], 1, &["no columns", "write it again"]),
         case(&["sql", "-f", "/no/such.sql"], 2, &["-f /no/such.sql"]),
         case(&["sql", "--data", &data, "-c", "SELEKT 1"], 1, &["SQL", "SELEKT", "Line: 1"]),
         case(&["sql", "--data", &data, "-c", "SELECT * FROM nations"], 1, &["no table nations", "nation, orders"]),
         case(&["sql", "-c", "SELECT * FROM nations"], 1, &["no table nations", "--data", ".parquet"]),
         case(&["sql", "--data", &data, "-c", "SELECT name FROM nation"], 1, &["name", "n_name"]),
+        case(
+            &["sql", "-c", "SELECT * FROM 'ftp://x/y.parquet'"],
+            1,
+            &["ftp://x/y.parquet", "s3://, http://, https:// or nearside://"],
+        ),
+        case(&["sql", "-c", "SET nearside.bogus = 1"], 1, &["nearside.bogus", "nearside.offload, nearside.devices"]),
         case(&["sql", "--data", &data, "-c", "SET nearside.offload = 'sometimes'"], 1, &["auto, always, never"]),
         case(
             &["tpch", "run", "--data", &format!("{data}/nation.parquet"), "--queries", "1"],
@@ -153,6 +202,21 @@ fn what_is_not_there_is_named() {
         case(&["tpch", "generate", "--scale", "0", "--output", &nothing], 2, &["scale 0"]),
         case(&["tpch", "generate", "--scale", "0.01", "--output", "/proc/no"], 1, &["/proc/no"]),
     ]);
+}
+
+/// A folder of tables in another number of files is not written into: its rows would be read twice.
+#[test]
+fn files_of_another_run_are_not_mixed_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().display().to_string();
+    let generate = |files: &str| run(["tpch", "generate", "--scale", "0.001", "--output", &output, "--files", files]);
+    assert_eq!(generate("3").code, Some(0));
+    assert_eq!(generate("3").code, Some(0));
+    for files in ["1", "2"] {
+        let Outcome { code, stderr, .. } = generate(files);
+        assert!(code == Some(1) && stderr.contains("is from another run") && stderr.contains("remove it"), "{stderr}");
+    }
+    assert!(!folder.path().join("customer.parquet").exists());
 }
 
 /// What cannot be written is said before the work.
@@ -221,6 +285,35 @@ async fn peer(version: Option<&'static str>) -> String {
     format!("nearside://{address}")
 }
 
+/// A link out of a daemon's folder is not there, and said so once.
+#[test]
+fn a_link_out_of_the_root_is_not_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    symlink(TABLES.path().join("nation.parquet"), folder.path().join("l.parquet")).expect("a link");
+    let daemon = Daemon::start(folder.path(), &[]);
+    let file = format!("{}/l.parquet", daemon.url);
+    let Outcome { code, stderr, .. } = run(["sql", "-c", &format!("SELECT * FROM '{file}'")]);
+    assert!(code == Some(1) && stderr.contains(&file) && stderr.matches("not found").count() < 2, "{stderr}");
+}
+
+/// A row that a program leaves to the host is nobody's fault: the answer is the host's, and nothing is said of programs.
+#[test]
+fn rows_of_the_host_are_no_failures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = "(VALUES (1, arrow_cast('NaN', 'Float64')), (1, 2.5), (2, 1.0)) AS t(k, x)";
+    let copy = format!("COPY (SELECT * FROM {rows}) TO '{}/t.parquet'", folder.path().display());
+    assert_eq!(run(["sql", "-c", &copy]).code, Some(0));
+    let daemon = Daemon::start(folder.path(), &[]);
+    let sql = "SELECT k, max(x) FROM t GROUP BY k ORDER BY k;".repeat(5);
+    let ask = |more: &[&str]| run([&["sql", "--format", "csv", "-c", sql.as_str()], more].concat());
+    let data = folder.path().display().to_string();
+    let expected = ask(&["--data", &data, "--offload", "never"]);
+    for more in [&["--device", daemon.url.as_str()][..], &["--data", &data, "--device", &daemon.url], &["--data", &data]] {
+        let outcome = ask(&[more, &["--offload", "always"]].concat());
+        assert_eq!((outcome.code, outcome.stderr.as_str(), &outcome.stdout), (Some(0), "", &expected.stdout), "{more:?}");
+    }
+}
+
 /// Another version's device is told from one that is none, both by name, and neither is a reason to hang.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_versions_and_strangers_are_told_apart() {
@@ -285,7 +378,7 @@ fn daemons_that_cannot_start_say_why() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let cases: [(&str, &[&str], i32, &[&str]); 4] = [
-        (&root, &["--listen", &taken], 1, &[&taken, "in use"]),
+        (&root, &["--listen", &taken], 1, &[&taken, "in use", "port 0 takes a free one"]),
         ("/no/such/folder", &[], 1, &["--root /no/such/folder"]),
         (&root, &["--listen", "0.0.0.0:0"], 2, &["--listen 0.0.0.0:0", "ssh -L", "--insecure"]),
         (&root, &["--listen", "somewhere"], 2, &["--listen somewhere"]),
@@ -330,6 +423,29 @@ async fn a_file_changed_under_a_plan_is_named() {
         for part in ["supplier.parquet changed", "register the table again"] {
             assert!(error.contains(part), "{base}: {error}");
         }
+    }
+}
+
+/// A file that is gone, or is no Parquet file any more, in the middle of a session of the shell: no answer as if the table were empty, but the file's name.
+#[test]
+fn a_file_gone_under_the_shell_is_named() {
+    for offload in ["never", "always"] {
+        let table = Broken::new(&whole());
+        let folder = table.folder.path().display().to_string();
+        let mut command = nearside(["sql", "--data", &folder, "--offload", offload]);
+        command.env("XDG_STATE_HOME", &folder);
+        let mut shell = Terminal::start(command, Streams::All);
+        shell.wait_for("nearside> ", 1);
+        fs::remove_file(table.file()).expect("a file");
+        for (times, sql) in ["SELECT count(*) FROM supplier;", SQL].into_iter().enumerate() {
+            shell.type_line(&format!("{};", sql.trim_end_matches(';')));
+            shell.wait_for("supplier.parquet: the table's files are gone; put them back", times + 1);
+        }
+        fs::write(table.file(), b"name,price\n").expect("a file");
+        shell.type_line(&format!("{SQL};"));
+        shell.wait_for("supplier.parquet: not a whole Parquet file", 1);
+        shell.type_line("\\q");
+        assert_eq!(shell.end(), Some(0));
     }
 }
 

@@ -72,12 +72,12 @@ fn bytes_of_slow() -> u64 {
 #[test]
 fn a_session_at_the_shell() {
     let state = tempfile::tempdir().expect("a folder");
-    let shell = || {
+    let shell = |xdg: &Path| {
         let mut command = nearside(["sql", "--data", &TABLES.text()]);
-        command.env("XDG_STATE_HOME", state.path());
+        command.env("XDG_STATE_HOME", xdg).env("HOME", state.path());
         Terminal::start(command, Streams::All)
     };
-    let mut first = shell();
+    let mut first = shell(state.path());
     first.wait_for("nearside> ", 1);
     first.type_line("\\d");
     first.wait_for("| partsupp", 1);
@@ -88,15 +88,27 @@ fn a_session_at_the_shell() {
     first.wait_for("..> ", 1);
     first.type_line("FROM nation;");
     first.wait_for("4225", 1);
-    first.wait_for("1 rows in ", 1);
+    first.wait_for("1 row in ", 1);
+    first.type_line("help");
+    first.wait_for("Anything else is SQL", 1);
     first.type_line("SELECT nope FROM nation;");
     first.wait_for("error: ", 1);
     first.type_line("\\nope");
     first.wait_for("\\? lists them", 1);
-    first.type_line("\\q");
+    first.type_line("quit");
     assert_eq!(first.end(), Some(0));
-    let history = fs::read_to_string(state.path().join("nearside/history")).expect("a history");
-    assert!(history.contains("SELECT count(*) + 4200"), "{history}");
+    let mut second = shell(Path::new(""));
+    second.wait_for("nearside> ", 1);
+    second.type_line("SELECT 4300 AS");
+    second.wait_for("..> ", 1);
+    second.type_line("exit;"); // within a statement it is a name
+    second.wait_for("| 4300 |", 1);
+    second.type_line("exit;");
+    assert_eq!(second.end(), Some(0));
+    for (folder, statement) in [("nearside", "SELECT count(*) + 4200"), (".local/state/nearside", "SELECT 4300")] {
+        let history = fs::read_to_string(state.path().join(folder).join("history")).expect("a history");
+        assert!(history.contains(statement), "{history}");
+    }
 }
 
 /// Quotes, spaces, percent signs and capitals in names; folders of files, of partitions, of folders with a file's name.
@@ -161,6 +173,10 @@ fn sql_from_everywhere() {
     let comment = run(["sql", "-c", "-- nothing\n"]);
     assert_eq!((comment.code, comment.stdout, comment.stderr), (Some(0), String::new(), String::new()));
     assert_eq!(run(["sql", "--format", "json", "-c", "SELECT 1 AS a WHERE false"]).stdout, "[]\n");
+    let nulls = run(["sql", "--format", "json", "-c", "SELECT 1 AS a, CAST(NULL AS INT) AS b, CAST('NaN' AS DOUBLE) AS c"]);
+    assert_eq!(nulls.stdout, "[{\"a\":1,\"b\":null,\"c\":null}]\n");
+    let shown = run(["sql", "--format", "csv", "-c", "SET nearside.offload = 'never'; SHOW nearside.offload"]);
+    assert_eq!(shown.stdout, "name,value\nnearside.offload,never\n");
     let stopped = run(["sql", "--format", "csv", "-c", "SELECT 1 AS a; SELECT nope; SELECT 2 AS b"]);
     assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(1), "a\n1\n"));
 }
