@@ -137,7 +137,7 @@ fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answe
     let (without, with) = (scanned(&expected.plan), scanned(&answer.plan) + work.returned_bytes);
     let less = without as f64 / with.max(1) as f64;
     let moved = format!("{} / {}: {less:.0} times less", bytes(without), bytes(with));
-    writeln!(out, "{}", row("bytes moved without / with offload", moved))?;
+    writeln!(out, "{}", row("moved without / with offload", moved))?;
     writeln!(out, "{}", row("time without / with offload", format!("{:.1} / {:.1} ms", ms(expected), ms(answer))))?;
     Ok(())
 }
