@@ -104,12 +104,17 @@ pub enum DeviceError {
     },
 }
 
-/// How a [`DeviceError::Trap`] begins that is no fault of anybody's.
-const HOSTS_ROW: &str = "a row is the host's";
+/// The reason of a [`DeviceError::Trap`] that is no fault of anybody's.
+const HOSTS_ROW: &str = "a row is the host's: an arithmetic overflow, or a NaN, an infinity or -0.0 in MIN or MAX by group";
 
 impl DeviceError {
+    /// What a program's own fault becomes.
+    pub(crate) fn hosts_row() -> Self {
+        Self::Trap { reason: HOSTS_ROW.into() }
+    }
+
     /// Whether a program left a row to the host, whose own answer, or error, is the query's: nothing is broken.
     pub fn is_hosts_row(&self) -> bool {
-        matches!(self, Self::Trap { reason } if reason.starts_with(HOSTS_ROW))
+        matches!(self, Self::Trap { reason } if reason == HOSTS_ROW)
     }
 }

@@ -22,9 +22,6 @@ use super::proof::{self, Interval};
 use super::stopwatch::Stopwatch;
 use crate::{DeviceError, Options};
 
-/// What a program says by [`FAULT_ARITHMETIC`].
-const HOSTS_ROW: &str = "a row is the host's: an arithmetic overflow, or a NaN, an infinity or -0.0 in MIN or MAX by group";
-
 /// Fuel of any call: enough for whatever a program does once.
 const FUEL_BASE: u64 = 1 << 24;
 
@@ -218,7 +215,7 @@ impl Runner {
         match (error, result) {
             (Some(error), _) => Err(error),
             (None, Err(trap)) => Err(DeviceError::Trap { reason: trap.to_string() }),
-            (None, Ok(FAULT_ARITHMETIC)) => Err(DeviceError::Trap { reason: HOSTS_ROW.into() }),
+            (None, Ok(FAULT_ARITHMETIC)) => Err(DeviceError::hosts_row()),
             (None, Ok(end)) => Ok(Returned { end, mapped }),
         }
     }
