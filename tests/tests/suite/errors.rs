@@ -136,7 +136,8 @@ fn a_broken_file_beside_others_is_left_out() {
         fs::write(folder.join("supplier/part.parquet"), whole()).expect("a file");
     };
     let nothing_more = |_: &Path| {};
-    let cases: [(&[u8], &dyn Fn(&Path), &str); 4] = [
+    type Spoil<'a> = &'a dyn Fn(&Path);
+    let cases: [(&[u8], Spoil<'_>, &str); 4] = [
         (b"", &nothing_more, "supplier.parquet: the file is empty (0 bytes)"),
         (b"name,price\n", &nothing_more, "supplier.parquet: not a whole Parquet file"),
         (b"", &two_schemas, "supplier/: "),
