@@ -101,7 +101,7 @@ helpers! {
         "u64 text_max(state, column, end): as text_min, for the greatest value";
 
     COLUMN_COMPARE = 65552, "column_compare", 4, Vector, COLUMNAR,
-        "u64 column_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL; any type of fixed width, floats by total order; the parameter is of the same type (decimals: of the same scale); ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
+        "u64 column_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL; any type of fixed width, floats by total order but zeros equal; the parameter is of the same type (decimals: of the same scale); ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
     COLUMN_BETWEEN = 65553, "column_between", 5, Vector, COLUMNAR,
         "u64 column_between(column, flags, low, high, bitmap): bit i = column[i] lies between the parameters low and high, 0 where NULL; flags: 1 = low itself does not count, 2 = high itself does not; returns 0";
     COLUMN_COMPARE_COLUMNS = 65554, "column_compare_columns", 4, Vector, COLUMNAR,

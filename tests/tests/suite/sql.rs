@@ -1,4 +1,4 @@
-//! SQL over a table of every type, with NULLs, extremes, both zeros, NaNs, and groups of nothing: with a device the answer is DataFusion's own.
+//! SQL over a table of each kind of type, with NULLs, extremes, both zeros, NaNs, and groups of nothing: with a device the answer is DataFusion's own.
 
 use std::sync::Arc;
 

@@ -17,6 +17,6 @@ impl Checks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) checks: Checks,
-    /// Loops of one block several turns at a time.
+    /// Loops of one block as `translate/turns.rs` has them; otherwise like any other code.
     pub(super) turns: bool,
 }

@@ -122,9 +122,9 @@ pub(super) struct Translator<'a> {
     /// Whether control can reach the current place.
     reachable: bool,
     checks: Checks,
-    /// By first slot, loops that are to be translated several turns at a time.
+    /// By first slot, loops of one block that are still to come.
     one_block_loops: BTreeMap<usize, OneBlock>,
-    /// The branch at the end of such a loop whose fuel was taken at its beginning.
+    /// The branch at the end of a loop of one block whose fuel was taken at its beginning.
     prepaid: Option<usize>,
     anchors: Anchors,
 }
