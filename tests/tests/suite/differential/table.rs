@@ -8,7 +8,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::scalar::ScalarValue;
 use nearside_planner::fragment::Column;
 use nearside_programs::{Scalar, ValueType};
@@ -24,17 +24,31 @@ pub(crate) fn write(path: &Path, columns: &[Column], rows: &[Vec<Scalar>], seed:
     let fields: Vec<_> =
         fields.map(|(column, array)| Field::new(&column.name, array.data_type().clone(), column.nullable)).collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns of one length");
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_data_page_row_count_limit(PAGE)
         .set_write_batch_size(PAGE)
         .set_dictionary_enabled(!seed.is_multiple_of(3))
-        .set_bloom_filter_enabled(seed.is_multiple_of(4))
-        .build();
+        .set_bloom_filter_enabled(seed.is_multiple_of(4));
+    for (index, column) in columns.iter().enumerate() {
+        // Statistics leave NaNs out, and DataFusion takes a column for a constant whose least and greatest values are the same.
+        if rows.iter().any(|row| is_nan(&row[index])) {
+            properties = properties.set_column_statistics_enabled(column.name.as_str().into(), EnabledStatistics::None);
+        }
+    }
+    let properties = properties.build();
     let file = File::create(path).expect("a file");
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a writer");
     writer.write(&batch).expect("written");
     writer.close().expect("a footer");
+}
+
+pub(crate) fn is_nan(value: &Scalar) -> bool {
+    match value {
+        Scalar::Float32(bits) => f32::from_bits(*bits).is_nan(),
+        Scalar::Float64(bits) => f64::from_bits(*bits).is_nan(),
+        _ => false,
+    }
 }
 
 fn array(columns: &[Column], rows: &[Vec<Scalar>], index: usize, seed: u64) -> ArrayRef {
