@@ -67,8 +67,7 @@ impl Planned {
     fn select(&mut self, columns: &[Option<ArrayRef>], rows: usize) -> Result<Option<BooleanBuffer>> {
         let mut selected: Option<BooleanBuffer> = None;
         for conjunct in 0..self.program.manifest().selects.len() {
-            let passed = self.worker.select(conjunct, columns, rows)?;
-            selected = Some(selected.map_or_else(|| passed.clone(), |before| &before & &passed));
+            selected = Some(self.worker.select(conjunct, columns, rows, selected.as_ref())?);
         }
         Ok(selected)
     }
@@ -77,7 +76,7 @@ impl Planned {
         let mut early = false;
         let mut emit = |_| early = true;
         match selected {
-            Some(sparse) if sparse.count_set_bits() * SPARSE <= rows => {
+            Some(sparse) if !self.program.main_skips_rows() && sparse.count_set_bits() * SPARSE <= rows => {
                 let mask = BooleanArray::new(sparse, None);
                 let filter = FilterBuilder::new(&mask).optimize().build();
                 let mut compact = vec![None; columns.len()];

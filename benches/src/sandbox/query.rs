@@ -118,8 +118,7 @@ impl Subject for Query {
         let mut worker = instance.bind()?;
         let mut selected: Option<BooleanBuffer> = None;
         for conjunct in 0..program.manifest().selects.len() {
-            let passed = worker.select(conjunct, &self.columns, ROWS as usize)?;
-            selected = Some(selected.map_or_else(|| passed.clone(), |before| &before & &passed));
+            selected = Some(worker.select(conjunct, &self.columns, ROWS as usize, selected.as_ref())?);
         }
         worker.aggregate(&self.columns, ROWS as usize, selected.as_ref(), &mut |_| ())?;
         Ok(worker.unbind())

@@ -99,7 +99,7 @@ impl Module {
         let Translated::Code(compiled) = &self.translated else {
             return self.interpret(cage, function, arguments, fuel, helpers, |_| {});
         };
-        cage.clear_frames();
+        cage.clear_frames(self.program.frames);
         jit::run(compiled, &self.program, cage, function, arguments, fuel, helpers)
     }
 
@@ -132,7 +132,7 @@ impl Module {
         helpers: &mut dyn Helpers,
         observe: impl FnMut(usize),
     ) -> Result<u64, Trap> {
-        cage.clear_frames();
+        cage.clear_frames(self.program.frames);
         let run = interpreter::Run { memory: cage.memory(), fuel, helpers };
         interpreter::run(&self.program, function, arguments, run, observe)
     }

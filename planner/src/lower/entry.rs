@@ -37,6 +37,8 @@ pub(super) struct Outline<'a> {
     pub(super) note: &'a str,
     pub(super) reads: Reads,
     pub(super) bitmaps: &'a [BitmapCall],
+    /// See [`Signature::joins_bitmaps`].
+    pub(super) joins_bitmaps: bool,
     pub(super) proof: Proof,
 }
 
@@ -72,8 +74,8 @@ impl<'a> Context<'a> {
         outline: Outline<'_>,
         lower: impl Fn(&mut Body<'_>) -> Result<(), Refusal>,
     ) -> Result<EntryPoint, Refusal> {
-        let Outline { symbol, note, reads, bitmaps, proof } = outline;
-        let signature = Signature { columns: self.columns, narrow: false, bitmaps };
+        let Outline { symbol, note, reads, bitmaps, joins_bitmaps, proof } = outline;
+        let signature = Signature { columns: self.columns, narrow: false, bitmaps, joins_bitmaps };
         append(&mut self.builder, symbol, note, signature, &lower)?;
         let proof = if reads.decimals { proof.finish() } else { None };
         let narrow = proof.map(|proof| Narrow { symbol: format!("{symbol}_narrow"), proof });
@@ -108,10 +110,14 @@ impl<'a> Context<'a> {
         }
         let mut proof = Proof::default();
         proof.truth(&truth);
-        let outline = Outline { symbol: &format!("select_{index}"), note: &note, reads, bitmaps: &bitmaps, proof };
         let joined = vector::joined_bitmaps(&truth, self.capabilities);
+        let symbol = &format!("select_{index}");
+        let outline = Outline { symbol, note: &note, reads, bitmaps: &bitmaps, joins_bitmaps: joined.is_some(), proof };
         self.entry_point(outline, |body| match &joined {
-            Some(joined) => select::lower_joined(body, joined),
+            Some(joined) => {
+                select::lower_joined(body, joined);
+                Ok(())
+            }
             None => select::lower(body, &truth),
         })
     }

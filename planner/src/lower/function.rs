@@ -1,7 +1,7 @@
 //! What the functions of all entry points have in common: helper calls before the loop, skipping, faults, bitmaps written, the size they may have.
 
 use nearside_programs::Builder;
-use nearside_programs::abi::columnar::{BITMAP_LEN, SCRATCH, SELECTION};
+use nearside_programs::abi::columnar::{BITMAP_LEN, RESULT, SCRATCH, SELECTION};
 use nearside_programs::isa::{AluOp, JumpOp, Size};
 
 use super::allocate::{Homes, allocate};
@@ -38,6 +38,8 @@ pub(super) struct Signature<'a> {
     pub(super) columns: &'a [Column],
     pub(super) narrow: bool,
     pub(super) bitmaps: &'a [BitmapCall],
+    /// Whether the first bitmap goes where the result belongs: of a conjunct that is bitmaps joined.
+    pub(super) joins_bitmaps: bool,
 }
 
 /// Appends the function `name`, made by `lower`: once to see how long a row is, and again with as many rows in the inner loop as that allows.
@@ -90,16 +92,19 @@ impl<'a> Body<'a> {
         let mut emitter = Emitter::new(signature.columns, signature.narrow, rows);
         let (word_skip, block_skip) = (emitter.rows.mark(), emitter.rows.mark());
         let mut body = Body { emitter, word_skip, block_skip, fault: None };
-        body.call_helpers(signature.bitmaps);
+        body.call_helpers(signature);
         lower(&mut body)?;
         let rows = body.emitter.rows;
         let (value_count, temporary_len, row_len) = (rows.value_count(), rows.temporary_len(), rows.row_len());
         Ok(Lowered { code: rows.finish(), value_count, temporary_len, row_len })
     }
 
-    fn call_helpers(&mut self, bitmaps: &[BitmapCall]) {
-        for (index, call) in (0..).zip(bitmaps) {
-            let bitmap = self.scratch_bitmap(index);
+    fn call_helpers(&mut self, signature: Signature<'_>) {
+        for (index, call) in (0..).zip(signature.bitmaps) {
+            let bitmap = match index {
+                0 if signature.joins_bitmaps => self.emitter.rows.field(RESULT),
+                index => self.scratch_bitmap(index),
+            };
             let fixed = call.arguments.iter().map(|argument| Argument::Source(Source::Imm(*argument)));
             let arguments = fixed.chain([Argument::Source(bitmap.into())]).collect();
             self.emitter.rows.push(Place::Batch, Op::Call { helper: call.helper, arguments, dst: None });

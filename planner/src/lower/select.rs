@@ -1,15 +1,15 @@
 //! A conjunct of the filter: `result = selection AND conjunct`.
 
-use nearside_programs::abi::columnar::{RESULT, ROW_COUNT, SELECTION};
+use nearside_programs::abi::columnar::{RESULT, ROW_COUNT};
 use nearside_programs::abi::helper::BITMAP_COMBINE;
 use nearside_programs::isa::Size;
 
 use super::bits::Bits;
 use super::function::{BitmapWriter, Body};
-use super::machine::{Argument, Op, Source, Value};
+use super::machine::{Argument, Op, Source};
 use super::node::Truth;
 use super::rows::Place;
-use super::vector::{AND, Joined};
+use super::vector::Joined;
 use crate::refusal::Refusal;
 
 /// Writes the function of one conjunct.
@@ -31,25 +31,13 @@ pub(super) fn lower(body: &mut Body<'_>, conjunct: &Truth) -> Result<(), Refusal
     Ok(())
 }
 
-/// The same of a conjunct that is helpers' bitmaps joined: no loop at all.
-pub(super) fn lower_joined(body: &mut Body<'_>, joined: &Joined) -> Result<(), Refusal> {
-    let [end, selection, result] = [ROW_COUNT, SELECTION, RESULT].map(|field| body.emitter.rows.field(field));
-    let mut all = None;
-    for scratch in &joined.scratch {
+/// The same of a conjunct that is helpers' bitmaps joined: no loop at all. They are of selected rows, and the first one is where the result belongs.
+pub(super) fn lower_joined(body: &mut Body<'_>, joined: &Joined) {
+    let [end, result] = [ROW_COUNT, RESULT].map(|field| body.emitter.rows.field(field));
+    for scratch in &joined.scratch[1..] {
         let bitmap = body.scratch_bitmap(*scratch);
-        all = Some(match all {
-            None => bitmap,
-            Some(all) => combine(joined.op, [all, bitmap, result], body),
-        });
+        let arguments = [Source::Imm(joined.op), result.into(), bitmap.into(), result.into()].map(Argument::Source).into();
+        body.emitter.rows.push(Place::Batch, Op::Call { helper: BITMAP_COMBINE, arguments, dst: None });
     }
-    combine(AND, [selection, all.unwrap_or(selection), result], body);
     body.return_end(end);
-    Ok(())
-}
-
-/// Calls `bitmap_combine`, and returns where the result is.
-fn combine(op: i32, [left, right, target]: [Value; 3], body: &mut Body<'_>) -> Value {
-    let arguments = [Source::Imm(op), left.into(), right.into(), target.into()].map(Argument::Source).into();
-    body.emitter.rows.push(Place::Batch, Op::Call { helper: BITMAP_COMBINE, arguments, dst: None });
-    target
 }

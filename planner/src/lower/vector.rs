@@ -30,20 +30,24 @@ pub(super) fn whole_columns(
 pub(super) struct Joined {
     /// The number of the operation in `bitmap_combine`.
     pub(super) op: i32,
-    /// One at least.
+    /// From the first on, each once.
     pub(super) scratch: Vec<u32>,
 }
 
 /// `op` of `bitmap_combine`.
-pub(super) const AND: i32 = 0;
+const AND: i32 = 0;
 const OR: i32 = 1;
 
 /// The conjunct as bitmaps joined, if it is nothing else and the device joins bitmaps. A bitmap has zeros where it is unknown, and so has what joins them.
 pub(super) fn joined_bitmaps(truth: &Truth, capabilities: &Capabilities) -> Option<Joined> {
-    capabilities.helpers.contains(&BITMAP_COMBINE).then_some(())?;
     let op = if matches!(truth, Truth::Or(..)) { OR } else { AND };
     let mut scratch = Vec::new();
-    gather(truth, op, &mut scratch).then_some(Joined { op, scratch })
+    if !gather(truth, op, &mut scratch) {
+        return None;
+    }
+    scratch.sort_unstable();
+    scratch.dedup();
+    (scratch.len() == 1 || capabilities.helpers.contains(&BITMAP_COMBINE)).then_some(Joined { op, scratch })
 }
 
 /// Gathers the bitmaps that `op` joins; `false` if there is anything else.

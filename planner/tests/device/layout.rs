@@ -424,11 +424,11 @@ impl View<'_> {
         address: u64,
         holds: impl Fn(usize) -> Option<bool>,
     ) -> Result<(), HelperFault> {
-        let bitmap = memory.write(address, BITMAP_LEN as usize)?;
-        bitmap.fill(0);
-        for row in (0..self.rows.len()).filter(|row| holds(*row) == Some(true)) {
-            bitmap[row / 8] |= 1 << (row % 8);
+        let mut bitmap = memory.read(u64::from(self.selection), BITMAP_LEN as usize)?.to_vec();
+        for row in (0..self.rows.len()).filter(|row| holds(*row) != Some(true)) {
+            bitmap[row / 8] &= !(1 << (row % 8));
         }
+        memory.write(address, BITMAP_LEN as usize)?.copy_from_slice(&bitmap);
         Ok(())
     }
 }

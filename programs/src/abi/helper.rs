@@ -88,24 +88,24 @@ helpers! {
     GROUP_IDS = 65536, "group_ids", 0, Vector, COLUMNAR,
         "u64 group_ids(): maps the keys of rows [first_row, row_count) to dense group ids, written to the context's group_ids array (0 for unselected rows); returns the end of the rows mapped: row_count, or the first row it has no room for";
     TEXT_COMPARE = 65537, "text_compare", 4, Vector, COLUMNAR,
-        "u64 text_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL; ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
+        "u64 text_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL or not selected; ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
     TEXT_COMPARE_COLUMNS = 65538, "text_compare_columns", 4, Vector, COLUMNAR,
-        "u64 text_compare_columns(column, op, column2, bitmap): bit i = column[i] op column2[i], 0 where either is NULL; returns 0";
+        "u64 text_compare_columns(column, op, column2, bitmap): bit i = column[i] op column2[i], 0 where either is NULL or the row is not selected; returns 0";
     TEXT_LIKE = 65539, "text_like", 4, Vector, COLUMNAR,
-        "u64 text_like(column, flags, parameter, bitmap): bit i = column[i] LIKE parameter, 0 where NULL; flags: 1 = ILIKE; returns 0";
+        "u64 text_like(column, flags, parameter, bitmap): bit i = column[i] LIKE parameter, 0 where NULL or not selected; flags: 1 = ILIKE; returns 0";
     TEXT_IN = 65540, "text_in", 3, Vector, COLUMNAR,
-        "u64 text_in(column, parameter, bitmap): bit i = column[i] is one of the texts of the list parameter, 0 where NULL; returns 0";
+        "u64 text_in(column, parameter, bitmap): bit i = column[i] is one of the texts of the list parameter, 0 where NULL or not selected; returns 0";
     TEXT_MIN = 65541, "text_min", 3, Vector, COLUMNAR,
         "u64 text_min(state, column, end): updates text state `state` by group with the selected, non-NULL values of rows [first_row, end); returns 0";
     TEXT_MAX = 65542, "text_max", 3, Vector, COLUMNAR,
         "u64 text_max(state, column, end): as text_min, for the greatest value";
 
     COLUMN_COMPARE = 65552, "column_compare", 4, Vector, COLUMNAR,
-        "u64 column_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL; any type of fixed width, floats by total order but zeros equal; the parameter is of the same type (decimals: of the same scale); ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
+        "u64 column_compare(column, op, parameter, bitmap): bit i of the bitmap = column[i] op parameter, 0 where NULL or not selected; any type of fixed width, floats by total order but zeros equal; the parameter is of the same type (decimals: of the same scale); ops: 0 =, 1 <>, 2 <, 3 <=, 4 >, 5 >=; returns 0";
     COLUMN_BETWEEN = 65553, "column_between", 5, Vector, COLUMNAR,
-        "u64 column_between(column, flags, low, high, bitmap): bit i = column[i] lies between the parameters low and high, 0 where NULL; flags: 1 = low itself does not count, 2 = high itself does not; returns 0";
+        "u64 column_between(column, flags, low, high, bitmap): bit i = column[i] lies between the parameters low and high, 0 where NULL or not selected; flags: 1 = low itself does not count, 2 = high itself does not; returns 0";
     COLUMN_COMPARE_COLUMNS = 65554, "column_compare_columns", 4, Vector, COLUMNAR,
-        "u64 column_compare_columns(column, op, column2, bitmap): bit i = column[i] op column2[i], 0 where either is NULL; both of one type (decimals: of one scale); returns 0";
+        "u64 column_compare_columns(column, op, column2, bitmap): bit i = column[i] op column2[i], 0 where either is NULL or the row is not selected; both of one type (decimals: of one scale); returns 0";
     BITMAP_COMBINE = 65555, "bitmap_combine", 4, Vector, COLUMNAR,
         "u64 bitmap_combine(op, a, b, bitmap): bitmap = a op b, by address, which may be the same; ops: 0 and, 1 or, 2 and not; returns 0";
     BITMAP_NEGATE = 65556, "bitmap_negate", 2, Vector, COLUMNAR,

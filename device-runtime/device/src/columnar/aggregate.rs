@@ -45,11 +45,11 @@ impl Worker {
             return Err(DeviceError::Internal { reason: "aggregation without main".into() });
         };
         check_rows(program.manifest(), columns, rows, selection)?;
-        for (start, rows) in slices(rows) {
-            let selected = selection.map(|bits| bits.slice(start, rows));
+        for (start, len) in slices(rows) {
+            let selected = selection.map(|bits| bits.slice(start, len));
             if selected.as_ref().is_none_or(BooleanBuffer::has_true) {
-                self.write_selection(selected.as_ref(), rows);
-                self.aggregate_batch(entry, &Batch::new(columns, start, rows), emit)?;
+                self.write_selection(selected.as_ref(), len);
+                self.aggregate_batch(entry, &Batch::new(columns, rows, start, len), emit)?;
             }
         }
         Ok(())
@@ -82,7 +82,12 @@ impl Worker {
         }
     }
 
-    fn aggregate_batch(&mut self, entry: &Entry, batch: &Batch, emit: &mut dyn FnMut(RecordBatch)) -> Result<(), DeviceError> {
+    fn aggregate_batch(
+        &mut self,
+        entry: &Entry,
+        batch: &Batch<'_>,
+        emit: &mut dyn FnMut(RecordBatch),
+    ) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
         let mut first = 0;
         while first < batch.rows {

@@ -1,5 +1,6 @@
 //! One batch: at most [`BATCH_ROWS_MAX`] rows of the columns a call needs.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use arrow::array::{Array, ArrayRef};
@@ -12,10 +13,11 @@ use super::text::TextColumn;
 use crate::DeviceError;
 
 /// The columns of one batch, by the manifest's index.
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
     pub(super) rows: usize,
-    columns: Vec<Option<ArrayRef>>,
-    texts: Vec<OnceCell<Option<TextColumn>>>,
+    columns: Cow<'a, [Option<ArrayRef>]>,
+    /// By column, once one of them is asked for.
+    texts: OnceCell<Vec<OnceCell<Option<TextColumn>>>>,
 }
 
 /// Where the batches of so many rows begin, and how many rows each has.
@@ -45,13 +47,14 @@ pub(super) fn check(specs: &[ColumnSpec], columns: &[Option<ArrayRef>], rows: us
     Ok(())
 }
 
-impl Batch {
-    /// Rows `[start, start + rows)` of columns that passed [`check`].
-    pub(super) fn new(columns: &[Option<ArrayRef>], start: usize, rows: usize) -> Self {
-        let cut = |array: &ArrayRef| if array.len() == rows { array.clone() } else { array.slice(start, rows) };
-        let columns: Vec<_> = columns.iter().map(|array| array.as_ref().map(cut)).collect();
-        let texts = columns.iter().map(|_| OnceCell::new()).collect();
-        Self { rows, columns, texts }
+impl<'a> Batch<'a> {
+    /// Rows `[start, start + rows)` of columns of `of` rows that passed [`check`].
+    pub(super) fn new(columns: &'a [Option<ArrayRef>], of: usize, start: usize, rows: usize) -> Self {
+        let columns = match rows == of {
+            true => Cow::Borrowed(columns),
+            false => columns.iter().map(|array| array.as_ref().map(|array| array.slice(start, rows))).collect(),
+        };
+        Self { rows, columns, texts: OnceCell::new() }
     }
 
     /// A column that the call needs.
@@ -66,7 +69,8 @@ impl Batch {
     /// A text column.
     pub(super) fn text(&self, column: u32) -> Option<&TextColumn> {
         let array = self.columns.get(column as usize)?.as_ref()?;
-        self.texts[column as usize].get_or_init(|| TextColumn::new(array)).as_ref()
+        let texts = self.texts.get_or_init(|| self.columns.iter().map(|_| OnceCell::new()).collect());
+        texts[column as usize].get_or_init(|| TextColumn::new(array)).as_ref()
     }
 
     /// Bytes of all texts of the batch, its dictionaries included.

@@ -39,7 +39,7 @@ impl CagePool {
         if grew || lock(&self.idle).len() >= IDLE_CAGES_MAX {
             return;
         }
-        (0..regions.len()).for_each(|index| cage.region_mut(index).fill(0));
+        cage.clear();
         lock(&self.idle).push((layout, cage));
     }
 }

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nearside_engine::{Backend, CacheLimits, Code, CodeKey, CompileCache, JIT_TIME_MAX, Module};
-use nearside_programs::Object;
 use nearside_programs::abi::columnar;
 use nearside_programs::isa::Slot;
 use nearside_programs::manifest::{EntryPoint, Manifest, Output, OutputSource, RangeStep, Target};
+use nearside_programs::{Object, ValueType};
 
 use super::layout::Layout;
 use super::pool::{CagePool, lock};
@@ -105,6 +105,13 @@ impl Program {
     /// The columns [`Worker::project`](super::Worker::project) or [`Worker::aggregate`](super::Worker::aggregate) needs, ascending.
     pub fn main_columns(&self) -> &[u32] {
         &self.main_columns
+    }
+
+    /// Whether `main` leaves rows that are not selected alone, as helpers for numbers do: to copy the others together then gains nothing.
+    pub fn main_skips_rows(&self) -> bool {
+        let is_text = |column: &u32| self.manifest.columns[*column as usize].value_type == ValueType::Utf8;
+        let is_aggregate = matches!(self.manifest.output, Output::Aggregate { .. });
+        is_aggregate && self.main.as_ref().is_some_and(|main| main.loads.is_empty() && !main.named.iter().any(is_text))
     }
 
     /// Whether there is anything to run: a projection of plain columns without a filter has no code.

@@ -118,7 +118,7 @@ impl Runner {
     }
 
     /// Copies what an entry point wants to see of a batch, and decides which version it runs.
-    pub(super) fn load(&mut self, entry: &Entry, batch: &Batch) -> Result<Version, DeviceError> {
+    pub(super) fn load(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<Version, DeviceError> {
         self.stopwatch = Stopwatch::of_call(self.loaded);
         self.loaded += 1;
         let begin = self.stopwatch.begin();
@@ -161,7 +161,7 @@ impl Runner {
     pub(super) fn call(
         &mut self,
         entry: &Entry,
-        batch: &Batch,
+        batch: &Batch<'_>,
         state: &mut State,
         arguments: &Arguments,
     ) -> Result<Returned, DeviceError> {
@@ -220,14 +220,14 @@ impl Runner {
         }
     }
 
-    fn budget(&self, batch: &Batch) -> u64 {
+    fn budget(&self, batch: &Batch<'_>) -> u64 {
         let rows = batch.rows as u64;
         let code = rows.saturating_mul(self.program.slot_count()).saturating_mul(FUEL_PER_ROW_AND_SLOT);
         let text = batch.text_bytes(&self.program.manifest().columns).saturating_mul(FUEL_PER_TEXT_BYTE);
         FUEL_BASE.saturating_add(code).saturating_add(text)
     }
 
-    fn load_validity(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
+    fn load_validity(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<(), DeviceError> {
         let Self { layout, cage, valid, .. } = self;
         let input = cage.region_mut(INPUT);
         for index in 0..layout.columns.len() {
@@ -252,7 +252,7 @@ impl Runner {
         Ok(())
     }
 
-    fn load_values(&mut self, entry: &Entry, batch: &Batch) -> Result<Version, DeviceError> {
+    fn load_values(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<Version, DeviceError> {
         let arrays = entry.loads.iter().map(|column| Ok((*column, load::plain(batch.array(*column)?)?)));
         let arrays = arrays.collect::<Result<Vec<_>, DeviceError>>()?;
         if let Some((start, proof)) = &entry.narrow
@@ -267,7 +267,7 @@ impl Runner {
     }
 
     /// Copies with 8-byte decimals; false if the batch has to run the general version.
-    fn load_narrow(&mut self, arrays: &[(u32, ArrayRef)], proof: &[RangeStep], batch: &Batch) -> bool {
+    fn load_narrow(&mut self, arrays: &[(u32, ArrayRef)], proof: &[RangeStep], batch: &Batch<'_>) -> bool {
         let mut decimals: Vec<(u32, Interval)> = Vec::new();
         for (column, array) in arrays {
             let Some(values) = array.as_primitive_opt::<Decimal128Type>() else { continue };

@@ -54,27 +54,34 @@ impl Worker {
         self.output.clone()
     }
 
-    /// The rows a conjunct selects.
+    /// Which of the selected rows (`None`: all) a conjunct selects.
     ///
     /// # Errors
     /// [`DeviceError::Trap`] and what [`Worker::new`] cannot know: [`DeviceError::Internal`] if a column is missing.
-    pub fn select(&mut self, conjunct: usize, columns: &[Option<ArrayRef>], rows: usize) -> Result<BooleanBuffer, DeviceError> {
+    pub fn select(
+        &mut self,
+        conjunct: usize,
+        columns: &[Option<ArrayRef>],
+        rows: usize,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<BooleanBuffer, DeviceError> {
         let program = self.runner.program.clone();
         let entry = program.selects.get(conjunct);
         let entry = entry.ok_or_else(|| DeviceError::Internal { reason: format!("there is no conjunct {conjunct}") })?;
-        batch::check(&program.manifest().columns, columns, rows)?;
+        check_rows(program.manifest(), columns, rows, selection)?;
+        let result = self.runner.layout.result;
         if (1..=BATCH_ROWS_MAX as usize).contains(&rows) {
-            self.write_selection(None, rows);
-            self.call_whole(entry, &Batch::new(columns, 0, rows))?;
-            return Ok(bitmap::read(self.runner.layout.result.of(self.runner.work()), rows));
+            self.write_selection(selection, rows);
+            self.call_whole(entry, &Batch::new(columns, rows, 0, rows))?;
+            return Ok(bitmap::read(result.of(self.runner.work()), rows));
         }
-        let mut result = BooleanBufferBuilder::new(rows);
-        for (start, rows) in slices(rows) {
-            self.write_selection(None, rows);
-            self.call_whole(entry, &Batch::new(columns, start, rows))?;
-            result.append_packed_range(0..rows, self.runner.layout.result.of(self.runner.work()));
+        let mut passed = BooleanBufferBuilder::new(rows);
+        for (start, len) in slices(rows) {
+            self.write_selection(selection.map(|bits| bits.slice(start, len)).as_ref(), len);
+            self.call_whole(entry, &Batch::new(columns, rows, start, len))?;
+            passed.append_packed_range(0..len, result.of(self.runner.work()));
         }
-        Ok(result.finish())
+        Ok(passed.finish())
     }
 
     /// The projection of the selected rows (`None`: all), in order.
@@ -117,7 +124,7 @@ impl Worker {
     }
 
     /// Runs an entry point that must consume the whole batch; the selection is in the cage.
-    fn call_whole(&mut self, entry: &Entry, batch: &Batch) -> Result<(), DeviceError> {
+    fn call_whole(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
         let arguments = Arguments { version, first: 0, capacity: 1 };
         let returned = self.runner.call(entry, batch, &mut self.state, &arguments)?;
@@ -138,23 +145,23 @@ impl Worker {
     ) -> Result<Vec<Option<ArrayRef>>, DeviceError> {
         let mut gathered: Vec<_> =
             outputs.iter().map(|column| (Values::new(column.value_type), BooleanBufferBuilder::new(0))).collect();
-        for (start, rows) in slices(rows) {
-            let selected = selection.map(|bits| bits.slice(start, rows));
+        for (start, len) in slices(rows) {
+            let selected = selection.map(|bits| bits.slice(start, len));
             if selected.as_ref().is_some_and(|bits| !bits.has_true()) {
                 gathered.iter_mut().for_each(|(values, valid)| {
-                    values.extend_zeros(rows);
-                    valid.append_n(rows, false);
+                    values.extend_zeros(len);
+                    valid.append_n(len, false);
                 });
                 continue;
             }
-            self.write_selection(selected.as_ref(), rows);
-            self.call_whole(entry, &Batch::new(columns, start, rows))?;
+            self.write_selection(selected.as_ref(), len);
+            self.call_whole(entry, &Batch::new(columns, rows, start, len))?;
             let begin = Instant::now();
             for (column, (values, valid)) in outputs.iter().zip(&mut gathered) {
                 let OutputSource::Computed(index) = column.source else { continue };
                 let place = self.runner.layout.outputs[index as usize];
-                values.extend(place.values.of(self.runner.work()), rows);
-                valid.append_packed_range(0..rows, place.validity.of(self.runner.work()));
+                values.extend(place.values.of(self.runner.work()), len);
+                valid.append_packed_range(0..len, place.validity.of(self.runner.work()));
             }
             self.runner.counters.assemble_ns += begin.elapsed().as_nanos() as u64;
         }

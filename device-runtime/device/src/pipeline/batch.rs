@@ -41,13 +41,6 @@ impl Batch {
         }
         Ok(Some(Self { columns, rows: filter.count(), selected: None }))
     }
-
-    fn keep(&mut self, passed: BooleanBuffer) {
-        self.selected = Some(match &self.selected {
-            Some(selected) => selected & &passed,
-            None => passed,
-        });
-    }
 }
 
 /// The wanted rows of a batch that pass some conjuncts.
@@ -69,7 +62,7 @@ pub(super) fn select(
                 (wanted, _) => wanted,
             });
         }
-        batch.keep(worker.select(conjunct, &batch.columns, batch.rows)?);
+        batch.selected = Some(worker.select(conjunct, &batch.columns, batch.rows, batch.selected.as_ref())?);
     }
     Ok(batch.selected)
 }

@@ -169,10 +169,12 @@ impl<'a> Morsel<'a> {
     }
 
     fn main_batches(&self, lane: &mut LaneWorker<'_>, source: &mut Source<'_>) -> Result<(), Halt> {
-        let needed = lane.run.job.program.main_columns();
+        let program = &lane.run.job.program;
+        let (needed, skips) = (program.main_columns(), program.main_skips_rows());
         while let Some(batch) = source.next(self, lane)? {
             if !batch.is_void() {
-                lane.main(&batch.compacted_if_sparse(needed)?.unwrap_or(batch))?;
+                let compact = if skips { None } else { batch.compacted_if_sparse(needed)? };
+                lane.main(&compact.unwrap_or(batch))?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::maps::Maps;
 use crate::memory::{Access, Memory, Placed, REGION_UNIT, REGIONS_END, Region, RegionMap, STACK_START};
-use crate::verify::{FRAME_LEN, FRAMES_MAX};
+use crate::verify::FRAME_LEN;
 pub(crate) use arena::Chunk;
 use mapping::Mapping;
 
@@ -49,7 +49,7 @@ pub enum CageError {
 
 /// Memory a program runs in. Reusable: contents stay between runs, except the stack's frames, which a run begins with zero.
 ///
-/// The rest of the stack's 64 KiB unit keeps what earlier runs wrote there, so a cage serves one tenant at a time.
+/// The rest of the stack's 64 KiB unit keeps what earlier runs wrote there, so a cage serves one tenant at a time; see [`Cage::clear`].
 #[derive(Debug)]
 pub struct Cage {
     mapping: Mapping,
@@ -184,13 +184,19 @@ impl Cage {
         self.mapping.window()
     }
 
+    /// Zeroes everything a program can have written, but for attached maps: for another tenant.
+    pub fn clear(&mut self) {
+        for placed in &self.map.placed {
+            self.mapping.bytes_mut()[placed.offset..][..placed.region.len as usize].fill(0);
+        }
+    }
+
     /// Every run begins with its frames zero.
-    pub(crate) fn clear_frames(&mut self) {
-        let frames = (FRAMES_MAX * FRAME_LEN) as usize;
+    pub(crate) fn clear_frames(&mut self, frames: u32) {
         // The stack is the last region.
         if let Some(stack) = self.map.placed.last() {
             let top = stack.offset + stack.region.len as usize;
-            self.mapping.bytes_mut()[top - frames..top].fill(0);
+            self.mapping.bytes_mut()[top - (frames * FRAME_LEN) as usize..top].fill(0);
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) struct Program {
     pub(crate) entries: Vec<u32>,
     /// By map: where element 0 is, if it is an array's.
     direct_values: Vec<Option<u32>>,
+    /// Most frames a run can have: one, or as many as there may be.
+    pub(crate) frames: u32,
     /// Whose helpers it may call.
     pub(crate) target: Target,
 }
@@ -154,7 +156,8 @@ pub(crate) fn verify(code: Code<'_>) -> Result<Program, CompileError> {
     let mut entries = code.entries.to_vec();
     entries.sort_unstable();
     entries.dedup();
-    let program = Program { instructions, functions, entries, direct_values, target: code.target };
+    let frames = if instructions.iter().any(enters_function) { FRAMES_MAX } else { 1 };
+    let program = Program { instructions, functions, entries, direct_values, frames, target: code.target };
     calls::check_depth(&program)?;
     Ok(program)
 }
@@ -209,6 +212,15 @@ fn called(instruction: &Instruction) -> Option<i32> {
         // The decoder leaves only the low 32 bits of a code address.
         Instruction::LoadImm64 { source: WideSource::Code, value, .. } => Some(value as i32),
         _ => None,
+    }
+}
+
+/// Whether this may run a function of the program in a frame of its own.
+fn enters_function(instruction: &Instruction) -> bool {
+    match *instruction {
+        Instruction::Call(CallTarget::Helper(number)) => Intrinsic::by_number(number) == Some(Intrinsic::Loop),
+        Instruction::Call(CallTarget::Local(_) | CallTarget::Register(_)) => true,
+        _ => false,
     }
 }
 

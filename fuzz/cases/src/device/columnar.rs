@@ -101,7 +101,7 @@ fn execute(program: &Arc<Program>, options: &Options) -> Result<Vec<RecordBatch>
     let mut worker = Worker::new(Arc::clone(program), &table.schema(), parameters, options, GROUPS_MAX)?;
     for conjunct in 0..manifest.selects.len() {
         let columns = only(&table, program.select_columns(conjunct));
-        let selected = worker.select(conjunct, &columns, table.num_rows())?;
+        let selected = worker.select(conjunct, &columns, table.num_rows(), None)?;
         table = filter_record_batch(&table, &BooleanArray::new(selected, None)).expect("a bit for each row");
     }
     let (columns, rows) = (only(&table, program.main_columns()), table.num_rows());

@@ -24,7 +24,7 @@ pub(super) fn bitmap_combine(
     let mut words = read(call, left, memory)?;
     let others = words_of(memory.read(right, BITMAP_LEN as usize)?);
     match op {
-        0 => combine(&mut words, others, |left, right| left & right),
+        0 => keep(&mut words, others),
         1 => combine(&mut words, others, |left, right| left | right),
         2 => combine(&mut words, others, |left, right| left & !right),
         value => return Err(HelperFault::Argument { index: 1, value }),
@@ -34,7 +34,7 @@ pub(super) fn bitmap_combine(
 
 /// One loop for each operation, without a call inside.
 #[inline(always)]
-fn combine(words: &mut Bitmap, others: &[Word], op: impl Fn(u64, u64) -> u64) {
+fn combine(words: &mut [Word], others: &[Word], op: impl Fn(u64, u64) -> u64) {
     for (word, other) in words.iter_mut().zip(others) {
         *word = op(u64::from_le_bytes(*word), u64::from_le_bytes(*other)).to_le_bytes();
     }
@@ -70,6 +70,16 @@ pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -
     words.copy_from_slice(words_of(memory.read(address, BITMAP_LEN as usize)?));
     cut(&mut words, call.batch.rows);
     Ok(words)
+}
+
+/// The rows to look at.
+pub(super) fn selection(call: &BatchHelpers<'_>, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
+    read(call, call.layout.selection.address.into(), memory)
+}
+
+/// Clears what is not in `others`.
+pub(super) fn keep(words: &mut [Word], others: &[Word]) {
+    combine(words, others, |left, right| left & right);
 }
 
 /// Clears what a bitmap has beyond the rows.

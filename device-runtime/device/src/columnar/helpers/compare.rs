@@ -9,7 +9,7 @@ use nearside_programs::manifest::{comparison_key, comparison_key_f32};
 
 use super::super::load;
 use super::super::vector::{self, Comparison, InstructionSet, Interval, Word};
-use super::BatchHelpers;
+use super::{BatchHelpers, combine};
 
 /// See [`nearside_programs::abi::helper::COLUMN_COMPARE`].
 pub(super) fn column_compare(
@@ -88,7 +88,7 @@ fn within(
     })
 }
 
-/// Writes a bitmap: what `compare` makes of its words, without rows at or beyond the count, and without those where one of the arrays is NULL.
+/// Writes a bitmap: what `compare` makes of its words, without rows that are not selected, and without those where one of the arrays is NULL.
 fn write<const COLUMNS: usize>(
     call: &BatchHelpers<'_>,
     arrays: [&ArrayRef; COLUMNS],
@@ -96,14 +96,15 @@ fn write<const COLUMNS: usize>(
     memory: &mut Memory<'_>,
     compare: impl FnOnce(&mut [Word]) -> Option<()>,
 ) -> Result<u64, HelperFault> {
+    let selected = combine::selection(call, memory)?;
     let (words, _) = memory.write(bitmap, BITMAP_LEN as usize)?.as_chunks_mut();
-    let (words, beyond) = words.split_at_mut(call.words());
-    compare(words).ok_or(HelperFault::Missing)?;
-    super::combine::cut(words, call.batch.rows);
+    let (rows, beyond) = words.split_at_mut(call.words());
+    compare(rows).ok_or(HelperFault::Missing)?;
     for array in arrays {
-        keep_valid(array.nulls(), words);
+        keep_valid(array.nulls(), rows);
     }
     beyond.fill([0; 8]);
+    combine::keep(words, &selected);
     Ok(0)
 }
 

@@ -14,7 +14,6 @@ mod text;
 use arrow::array::ArrayRef;
 use nearside_engine::{Fuel, HelperFault, Helpers, Memory};
 use nearside_programs::ValueType;
-use nearside_programs::abi::columnar::BITMAP_LEN;
 use nearside_programs::abi::helper;
 use nearside_programs::manifest::Manifest;
 
@@ -87,7 +86,7 @@ pub(super) struct BatchHelpers<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) entry: &'a Entry,
     pub(super) layout: &'a Layout,
-    pub(super) batch: &'a Batch,
+    pub(super) batch: &'a Batch<'a>,
     pub(super) state: &'a mut State,
     pub(super) counters: &'a mut Counters,
     /// First row of the call.
@@ -170,10 +169,4 @@ impl<'a> BatchHelpers<'a> {
         let rows = (self.batch.rows as u64 + 1) * FUEL_PER_ROW * columns as u64;
         Ok(fuel.charge(rows + text_bytes / TEXT_BYTES_PER_FUEL)?)
     }
-}
-
-/// Writes a predicate's truths to the bitmap at an address.
-fn write_bitmap(truths: &arrow::buffer::BooleanBuffer, address: u64, memory: &mut Memory<'_>) -> Result<u64, HelperFault> {
-    bitmap::write(truths, memory.write(address, BITMAP_LEN as usize)?);
-    Ok(0)
 }

@@ -11,9 +11,11 @@ use arrow::error::ArrowError;
 use hashbrown::{HashMap, HashSet};
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::Parameters;
+use nearside_programs::abi::columnar::BITMAP_LEN;
 
+use super::super::bitmap;
 use super::super::text::{TextColumn, Texts, truths};
-use super::{BatchHelpers, write_bitmap};
+use super::{BatchHelpers, combine};
 
 /// Lists so short that comparing with each item is faster than hashing the row.
 const SHORT_LIST_LEN: usize = 4;
@@ -174,7 +176,7 @@ fn predicate(
     let parameter = call.text_parameter(arguments, at)?;
     call.charge(1, text.total_bytes(), fuel)?;
     match call.state.predicates.rows(Predicate { column, operator, parameter }, text) {
-        Ok(truths) => write_bitmap(&truths, arguments[usize::from(at)], memory),
+        Ok(truths) => write_selected(call, &truths, arguments[usize::from(at)], memory),
         Err(reason) => Err(call.failed(reason)),
     }
 }
@@ -191,9 +193,23 @@ pub(super) fn text_compare_columns(
     let (_, right) = call.text(&arguments, 3)?;
     call.charge(2, left.total_bytes() + right.total_bytes(), fuel)?;
     match compare_columns(kernel, left, right) {
-        Ok(result) => write_bitmap(&truths(&result), arguments[3], memory),
+        Ok(result) => write_selected(call, &truths(&result), arguments[3], memory),
         Err(error) => Err(call.failed(error.to_string())),
     }
+}
+
+/// Writes the selected rows that are true to the bitmap at an address.
+fn write_selected(
+    call: &BatchHelpers<'_>,
+    truths: &BooleanBuffer,
+    address: u64,
+    memory: &mut Memory<'_>,
+) -> Result<u64, HelperFault> {
+    let selected = combine::selection(call, memory)?;
+    let bytes = memory.write(address, BITMAP_LEN as usize)?;
+    bitmap::write(truths, bytes);
+    combine::keep(bytes.as_chunks_mut().0, &selected);
+    Ok(0)
 }
 
 /// The kernels look through dictionaries, but want one layout on both sides.

@@ -115,7 +115,7 @@ fn instructions_are_counted() {
     let options = Options { count_instructions: true, ..Options::default() };
     let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
     for _ in 0..2 {
-        worker.select(0, &columns, 4).unwrap();
+        worker.select(0, &columns, 4, None).unwrap();
     }
     assert_eq!(worker.take_blocks(), [(0, 2, 2), (2, 8, 2), (4, 2, 1)]);
     assert_eq!(worker.take_blocks(), []);
@@ -300,6 +300,6 @@ fn requests_are_checked() {
     assert!(refused(worker(Arc::new(other), good.clone())));
     assert!(refused(worker(Arc::new(sample().schema().project(&[0]).unwrap()), good)));
     let mut worker = loaded.worker(&sample().schema(), &Options::default(), 8).unwrap();
-    let missing = worker.select(0, &only(&sample(), &[0]), 4);
+    let missing = worker.select(0, &only(&sample(), &[0]), 4, None);
     assert!(matches!(missing, Err(DeviceError::Internal { .. })), "{missing:?}");
 }

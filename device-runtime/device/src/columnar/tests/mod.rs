@@ -73,7 +73,7 @@ impl Loaded {
                 table = filter_record_batch(&table, &BooleanArray::new(before, None)).expect("as long as the table");
             }
             let columns = only(&table, self.program.select_columns(conjunct));
-            selection = Some(worker.select(conjunct, &columns, table.num_rows())?);
+            selection = Some(worker.select(conjunct, &columns, table.num_rows(), None)?);
         }
         let rows = table.num_rows();
         let columns = only(&table, self.program.main_columns());

@@ -167,7 +167,7 @@ fn check(calls: &[(u32, &[Argument])], expected: impl Fn(usize) -> bool) {
     for table in [table(false), table(true)] {
         for options in engines() {
             let mut worker = loaded.worker(&table.schema(), &options, 8).unwrap();
-            let selected = worker.select(0, &only(&table, &[0, 1, 2, 3, 4, 5, 6]), ROWS).unwrap();
+            let selected = worker.select(0, &only(&table, &[0, 1, 2, 3, 4, 5, 6]), ROWS, None).unwrap();
             let expected: Vec<usize> = (0..ROWS).filter(|row| expected(*row)).collect();
             assert_eq!(selected.set_indices().collect::<Vec<_>>(), expected, "{options:?}");
         }

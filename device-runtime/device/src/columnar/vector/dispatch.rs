@@ -84,9 +84,15 @@ macro_rules! kernels {
 /// What takes bytes to bits in one or two instructions. For `avx2` and `avx512` below, whose processors have them.
 #[cfg(target_arch = "x86_64")]
 mod fold {
-    use std::arch::x86_64::{__m256i, __m512i, _mm256_movemask_epi8, _mm256_slli_epi16, _mm512_test_epi8_mask};
+    use std::arch::x86_64::{
+        __m256i, __m512i, _mm256_movemask_epi8, _mm256_slli_epi16, _mm512_cmple_epu8_mask, _mm512_cmple_epu16_mask,
+        _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
+        _mm512_set1_epi64, _mm512_test_epi8_mask,
+    };
+    use std::mem::transmute_copy;
 
-    use super::loops::{Instructions, WORD_ROWS, Word};
+    use super::super::lanes::Key;
+    use super::loops::{Instructions, WORD_ROWS, Word, gather};
 
     pub(super) struct Avx2;
 
@@ -110,6 +116,39 @@ mod fold {
             let truths: __m512i = unsafe { std::mem::transmute(*truths) };
             // SAFETY: only `avx512::*` name this type, and are called where there is AVX-512 BW.
             unsafe { _mm512_test_epi8_mask(truths, truths) }.to_le_bytes()
+        }
+
+        /// Comparisons yield bits here: no detour by bytes.
+        #[inline(always)]
+        fn at_most<K: Key>(keys: &[K; WORD_ROWS], bound: K) -> Word {
+            let (wide, bound) = (bound, bound.distance() as u64);
+            // SAFETY: keys of N bytes are integers of that width, 64 of which are as many vectors of 64 bytes; only `avx512::*` name this type, and are
+            // called where there are AVX-512 F and BW.
+            unsafe {
+                match size_of::<K>() {
+                    1 => {
+                        let bound = _mm512_set1_epi8(bound as i8);
+                        _mm512_cmple_epu8_mask(transmute_copy(keys), bound).to_le_bytes()
+                    }
+                    2 => {
+                        let (halves, bound): ([__m512i; 2], _) = (transmute_copy(keys), _mm512_set1_epi16(bound as i16));
+                        transmute_copy(&halves.map(|keys| _mm512_cmple_epu16_mask(keys, bound)))
+                    }
+                    4 => {
+                        let (quarters, bound): ([__m512i; 4], _) = (transmute_copy(keys), _mm512_set1_epi32(bound as i32));
+                        transmute_copy(&quarters.map(|keys| _mm512_cmple_epu32_mask(keys, bound)))
+                    }
+                    8 => {
+                        let (eighths, bound): ([__m512i; 8], _) = (transmute_copy(keys), _mm512_set1_epi64(bound as i64));
+                        let mut word = [0; 8];
+                        for (byte, keys) in word.iter_mut().zip(eighths) {
+                            *byte = _mm512_cmple_epu64_mask(keys, bound);
+                        }
+                        word
+                    }
+                    _ => gather::<Self>(keys.iter().map(|key| !wide.is_less(*key))),
+                }
+            }
         }
     }
 }

@@ -15,9 +15,15 @@ const FEW: u32 = 6;
 pub(in super::super) type Word = [u8; 8];
 
 /// What an instruction set does better than what the compiler makes of a loop.
-pub(super) trait Instructions {
+pub(super) trait Instructions: Sized {
     /// The word of 64 truths that are 0 or 1.
     fn fold(truths: &[u8; WORD_ROWS]) -> Word;
+
+    /// Which of 64 keys are at most `bound`.
+    #[inline(always)]
+    fn at_most<K: Key>(keys: &[K; WORD_ROWS], bound: K) -> Word {
+        gather::<Self>(keys.iter().map(|key| !bound.is_less(*key)))
+    }
 }
 
 /// Nothing: what every processor of the target has.
@@ -35,16 +41,20 @@ impl Instructions for Portable {
     }
 }
 
-/// A word for every 64 rows, the last one zero beyond the rows: which elements pass.
+/// A word for every 64 rows, the last one zero beyond the rows: which elements have a key of at most `bound`.
 #[inline(always)]
-fn pack<S: Instructions, R: Copy>(rows: &[R], out: &mut [Word], passes: impl Fn(R) -> bool) {
-    let (blocks, rest) = rows.as_chunks::<WORD_ROWS>();
+fn pack<S: Instructions, L: Lane>(values: &[u8], out: &mut [Word], bound: L::Key, key: impl Fn(L::Raw) -> L::Key) {
+    let (blocks, rest) = L::elements(values).as_chunks::<WORD_ROWS>();
     let mut out = out.iter_mut();
     for (block, word) in blocks.iter().zip(&mut out) {
-        *word = gather::<S>(block.iter().map(|row| passes(*row)));
+        let mut keys = [L::Key::ZERO; WORD_ROWS];
+        for (key_of_row, raw) in keys.iter_mut().zip(block) {
+            *key_of_row = key(*raw);
+        }
+        *word = S::at_most(&keys, bound);
     }
     if let (false, Some(word)) = (rest.is_empty(), out.next()) {
-        *word = gather::<S>(rest.iter().map(|row| passes(*row)));
+        *word = gather::<S>(rest.iter().map(|raw| !bound.is_less(key(*raw))));
     }
 }
 
@@ -65,7 +75,7 @@ fn pack_pairs<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Wo
 
 /// Up to 64 truths as bits: first as bytes, since comparisons yield those by the vector.
 #[inline(always)]
-fn gather<S: Instructions>(truths: impl Iterator<Item = bool>) -> Word {
+pub(super) fn gather<S: Instructions>(truths: impl Iterator<Item = bool>) -> Word {
     let mut bytes = [0; WORD_ROWS];
     for (byte, truth) in bytes.iter_mut().zip(truths) {
         *byte = u8::from(truth);
@@ -76,13 +86,13 @@ fn gather<S: Instructions>(truths: impl Iterator<Item = bool>) -> Word {
 /// Which elements have a key from `low` to `low + span`. Open ends save the difference, which costs decimals half their time.
 #[inline(always)]
 pub(super) fn within<S: Instructions, L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
-    let rows = L::elements(values);
     if low.is_equal(L::Key::ZERO) {
-        pack::<S, _>(rows, out, |raw| !span.is_less(L::compared(raw)));
+        pack::<S, L>(values, out, span, L::compared);
     } else if L::Key::ONES.wrapping_sub(low).is_equal(span) {
-        pack::<S, _>(rows, out, |raw| !L::compared(raw).is_less(low));
+        // The keys' complements order the other way around.
+        pack::<S, L>(values, out, span, |raw| L::compared(raw).xor(L::Key::ONES));
     } else {
-        pack::<S, _>(rows, out, |raw| !span.is_less(L::compared(raw).wrapping_sub(low)));
+        pack::<S, L>(values, out, span, |raw| L::compared(raw).wrapping_sub(low));
     }
 }
 
