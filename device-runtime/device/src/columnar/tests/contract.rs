@@ -103,6 +103,22 @@ fn a_program_by_hand() {
     }
 }
 
+/// What an execution leaves in its cage, also on the stack below its frames, the next one does not find.
+#[test]
+fn executions_leave_nothing() {
+    let loaded = select_with(|code| {
+        let clean = code.label();
+        code.mov(Reg::R2, Reg::R10).sub(Reg::R2, 0x8000).load(Size::D, Reg::R3, Reg::R2, 0);
+        code.mov(Reg::R0, 0).branch(JumpOp::Eq, Reg::R3, 0, clean).exit();
+        code.bind(clean).store(Size::D, Reg::R2, 0, 7).load(Size::W, Reg::R0, Reg::R1, columnar::ROW_COUNT).exit();
+    });
+    for options in engines() {
+        for _ in 0..3 {
+            loaded.run(&sample(), &options, 8).unwrap();
+        }
+    }
+}
+
 /// Counting runs the same and says how often each block ran.
 #[test]
 fn instructions_are_counted() {
