@@ -20,10 +20,10 @@ impl Stage {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(arguments);
         // What `cargo run` tells this program about its package. Build scripts look at it, as ring's does, and all that depends on them would be built anew.
-        for (key, _) in env::vars_os() {
-            let name = key.to_string_lossy();
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                command.env_remove(&key);
+        for (variable, _) in env::vars_os() {
+            let text = variable.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&variable);
             }
         }
         Self::new(name, command)

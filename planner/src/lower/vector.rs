@@ -1,5 +1,6 @@
-//! Conjuncts over whole columns: comparisons that a vector helper makes for all rows of the batch, before the loop.
+//! Conjuncts over whole columns: comparisons that a vector helper makes for all selected rows of the batch, before the loop.
 //!
+//! A bitmap has no other rows, so what is made of it by `NOT`, or by asking whether it is known, says nothing of those: whoever uses a truth leaves them out.
 //! A conjunct is taken whole or stays byte code: where single rows are looked at anyway, a comparison more is cheaper there. What joins the bitmaps (`AND`,
 //! `OR`, `NOT`, tests for NULL, boolean columns) is byte code all the same, 64 rows an instruction, so that three-valued logic is written once, in
 //! [`truth`](super::truth); but where all that is left are bitmaps joined by `AND`, or by `OR`, a helper joins those too, and there is no loop. Decimals need no proof here: a helper reads all 128 bits.
@@ -38,7 +39,8 @@ pub(super) struct Joined {
 const AND: i32 = 0;
 const OR: i32 = 1;
 
-/// The conjunct as bitmaps joined, if it is nothing else and the device joins bitmaps. A bitmap has zeros where it is unknown, and so has what joins them.
+/// The conjunct as bitmaps joined, if it is nothing else and the device can join as many. A bitmap has zeros where it is unknown or not selected, and so has what joins
+/// them.
 pub(super) fn joined_bitmaps(truth: &Truth, capabilities: &Capabilities) -> Option<Joined> {
     let op = if matches!(truth, Truth::Or(..)) { OR } else { AND };
     let mut scratch = Vec::new();
@@ -47,6 +49,7 @@ pub(super) fn joined_bitmaps(truth: &Truth, capabilities: &Capabilities) -> Opti
     }
     scratch.sort_unstable();
     scratch.dedup();
+    debug_assert!(scratch.iter().copied().eq(0..scratch.len() as u32), "a call nobody asked for: {scratch:?}");
     (scratch.len() == 1 || capabilities.helpers.contains(&BITMAP_COMBINE)).then_some(Joined { op, scratch })
 }
 

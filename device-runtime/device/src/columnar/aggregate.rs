@@ -45,11 +45,11 @@ impl Worker {
             return Err(DeviceError::Internal { reason: "aggregation without main".into() });
         };
         check_rows(program.manifest(), columns, rows, selection)?;
-        for (start, len) in slices(rows) {
-            let selected = selection.map(|bits| bits.slice(start, len));
+        for slice in slices(rows) {
+            let selected = selection.map(|bits| bits.slice(slice.start, slice.len()));
             if selected.as_ref().is_none_or(BooleanBuffer::has_true) {
-                self.write_selection(selected.as_ref(), len);
-                self.aggregate_batch(entry, &Batch::new(columns, rows, start, len), emit)?;
+                self.write_selection(selected.as_ref(), slice.len());
+                self.aggregate_batch(entry, &Batch::new(columns, rows, slice), emit)?;
             }
         }
         Ok(())

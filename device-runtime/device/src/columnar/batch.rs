@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef};
 use nearside_programs::ValueType;
@@ -20,10 +21,10 @@ pub(super) struct Batch<'a> {
     texts: OnceCell<Vec<OnceCell<Option<TextColumn>>>>,
 }
 
-/// Where the batches of so many rows begin, and how many rows each has.
-pub(super) fn slices(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+/// The rows of each batch of so many rows.
+pub(super) fn slices(rows: usize) -> impl Iterator<Item = Range<usize>> {
     let most = BATCH_ROWS_MAX as usize;
-    (0..rows).step_by(most).map(move |start| (start, most.min(rows - start)))
+    (0..rows).step_by(most).map(move |start| start..rows.min(start + most))
 }
 
 /// Checks that the columns are what [`super::Worker`]'s caller promised.
@@ -48,13 +49,13 @@ pub(super) fn check(specs: &[ColumnSpec], columns: &[Option<ArrayRef>], rows: us
 }
 
 impl<'a> Batch<'a> {
-    /// Rows `[start, start + rows)` of columns of `of` rows that passed [`check`].
-    pub(super) fn new(columns: &'a [Option<ArrayRef>], of: usize, start: usize, rows: usize) -> Self {
-        let columns = match rows == of {
+    /// A slice of columns of `rows` rows that passed [`check`].
+    pub(super) fn new(columns: &'a [Option<ArrayRef>], rows: usize, slice: Range<usize>) -> Self {
+        let columns = match slice.len() == rows {
             true => Cow::Borrowed(columns),
-            false => columns.iter().map(|array| array.as_ref().map(|array| array.slice(start, rows))).collect(),
+            false => columns.iter().map(|array| array.as_ref().map(|array| array.slice(slice.start, slice.len()))).collect(),
         };
-        Self { rows, columns, texts: OnceCell::new() }
+        Self { rows: slice.len(), columns, texts: OnceCell::new() }
     }
 
     /// A column that the call needs.

@@ -52,6 +52,13 @@ pub(super) fn read(bitmap: &[u8], count: usize) -> BooleanBuffer {
     BooleanBuffer::new(Buffer::from(&bitmap[..count.div_ceil(8)]), 0, count)
 }
 
+/// The first `count` bits that are set in both.
+pub(super) fn read_both(a: &[u8], b: &[u8], count: usize) -> BooleanBuffer {
+    let words = |bitmap| <[u8]>::as_chunks::<8>(bitmap).0[..count.div_ceil(64)].iter().copied().map(u64::from_le_bytes);
+    let both: Vec<u64> = words(a).zip(words(b)).map(|(a, b)| a & b).collect();
+    BooleanBuffer::new(Buffer::from_vec(both), 0, count)
+}
+
 /// Calls `visit` with every row whose bit is set, ascending. `bitmap` is zero beyond the row count.
 pub(super) fn for_each_row(bitmap: &[u8], mut visit: impl FnMut(u32)) {
     let (words, _) = bitmap.as_chunks::<8>();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Decimal128Type;
 use nearside_engine::{Fuel, Module};
 use nearside_programs::abi::columnar::FAULT_ARITHMETIC;
@@ -132,6 +133,12 @@ impl Runner {
     pub(super) fn selection_mut(&mut self) -> &mut [u8] {
         let place = self.layout.selection;
         place.of_mut(self.cage.region_mut(INPUT))
+    }
+
+    /// The first rows that the last call's result and its selection both have. The program cannot write the selection.
+    pub(super) fn selected(&self, rows: usize) -> BooleanBuffer {
+        let Layout { result, selection, .. } = &*self.layout;
+        bitmap::read_both(result.of(self.work()), selection.of(self.cage.region(INPUT)), rows)
     }
 
     /// Region [`WORK`].

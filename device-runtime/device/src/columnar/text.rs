@@ -4,9 +4,13 @@
 
 use std::cell::OnceCell;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, StringArray, StringViewArray};
-use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::DataType;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, StringArray, StringViewArray, downcast_dictionary_array,
+};
+use arrow::buffer::{BooleanBuffer, Buffer};
+use arrow::datatypes::{ArrowNativeType, DataType, ToByteSlice};
+
+use super::vector::{self, InstructionSet};
 
 /// The texts of a plain array.
 #[derive(Clone, Copy)]
@@ -95,13 +99,11 @@ impl TextColumn {
 
     /// Spreads a predicate's truths over [`Self::values`] to the rows; a NULL is not true.
     pub(super) fn spread(&self, truths: &BooleanBuffer) -> BooleanBuffer {
-        let rows = self.array.len();
-        let bits = match self.keys() {
-            // A NULL value inside the dictionary is not among the truths.
-            Some(keys) => BooleanBuffer::collect_bool(rows, |row| truths.value(keys[row])),
-            None if self.is_dictionary() => BooleanBuffer::new_unset(rows),
-            None => truths.clone(),
-        };
+        let array = self.array.as_ref();
+        let bits = downcast_dictionary_array!(
+            array => spread(array.keys().values(), truths),
+            _ => truths.clone(),
+        );
         match self.array.nulls() {
             Some(nulls) => &bits & nulls.inner(),
             None => bits,
@@ -114,10 +116,54 @@ impl TextColumn {
     }
 }
 
+/// The truth at each key. NULLs have any key, also beyond the truths; a NULL value of the dictionary is not among them.
+fn spread<K: ArrowNativeType>(keys: &[K], truths: &BooleanBuffer) -> BooleanBuffer {
+    if truths.len() <= 64 {
+        let members = truths.bit_chunks().iter_padded().next().unwrap_or(0);
+        let mut words = vec![[0; 8]; keys.len().div_ceil(64)];
+        vector::among(InstructionSet::best(), size_of::<K>(), keys.to_byte_slice(), members, &mut words);
+        return BooleanBuffer::new(Buffer::from(words.as_flattened()), 0, keys.len());
+    }
+    let truths: Vec<bool> = truths.iter().collect();
+    BooleanBuffer::collect_bool(keys.len(), |row| truths.get(keys[row].as_usize()).is_some_and(|truth| *truth))
+}
+
 /// The rows for which a predicate is true, not NULL.
 pub(super) fn truths(result: &BooleanArray) -> BooleanBuffer {
     match result.nulls() {
         Some(nulls) => result.values() & nulls.inner(),
         None => result.values().clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{DictionaryArray, Int8Array, PrimitiveArray, UInt16Array};
+    use arrow::datatypes::ArrowDictionaryKeyType;
+
+    use super::*;
+
+    fn column<K: ArrowDictionaryKeyType>(keys: PrimitiveArray<K>, values: usize) -> TextColumn {
+        let values: StringArray = (0..values).map(|value| Some(value.to_string())).collect();
+        TextColumn::new(&(Arc::new(DictionaryArray::new(keys, Arc::new(values))) as ArrayRef)).unwrap()
+    }
+
+    /// Dictionaries of few and of many values, keys of any width, NULLs, slices, and none at all.
+    #[test]
+    fn truths_are_spread_to_rows() {
+        let third = |values| BooleanBuffer::collect_bool(values, |value| value % 3 == 0);
+        for values in [1, 7, 63, 64, 65, 1000] {
+            let keys: UInt16Array = (0..300).map(|row| (row % 11 != 5).then_some(row * 7 % values)).collect();
+            for keys in [keys.clone(), keys.slice(65, 130), keys.slice(3, 0)] {
+                let rows = column(keys.clone(), values.into()).spread(&third(values.into()));
+                let expected = keys.iter().map(|key| key.is_some_and(|key| key % 3 == 0));
+                assert!(rows.iter().eq(expected), "{values}");
+            }
+        }
+        let keys = Int8Array::from(vec![Some(0), None, Some(100), Some(99)]);
+        assert!(column(keys, 101).spread(&third(101)).iter().eq([true, false, false, true]));
+        assert!(column(Int8Array::from(vec![None, None]), 0).spread(&third(0)).iter().eq([false, false]));
     }
 }

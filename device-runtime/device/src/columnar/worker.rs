@@ -54,7 +54,7 @@ impl Worker {
         self.output.clone()
     }
 
-    /// Which of the selected rows (`None`: all) a conjunct selects.
+    /// Which of the selected rows (`None`: all) a conjunct selects. None other, whatever the program says.
     ///
     /// # Errors
     /// [`DeviceError::Trap`] and what [`Worker::new`] cannot know: [`DeviceError::Internal`] if a column is missing.
@@ -69,17 +69,17 @@ impl Worker {
         let entry = program.selects.get(conjunct);
         let entry = entry.ok_or_else(|| DeviceError::Internal { reason: format!("there is no conjunct {conjunct}") })?;
         check_rows(program.manifest(), columns, rows, selection)?;
-        let result = self.runner.layout.result;
         if (1..=BATCH_ROWS_MAX as usize).contains(&rows) {
             self.write_selection(selection, rows);
-            self.call_whole(entry, &Batch::new(columns, rows, 0, rows))?;
-            return Ok(bitmap::read(result.of(self.runner.work()), rows));
+            self.call_whole(entry, &Batch::new(columns, rows, 0..rows))?;
+            return Ok(self.runner.selected(rows));
         }
         let mut passed = BooleanBufferBuilder::new(rows);
-        for (start, len) in slices(rows) {
-            self.write_selection(selection.map(|bits| bits.slice(start, len)).as_ref(), len);
-            self.call_whole(entry, &Batch::new(columns, rows, start, len))?;
-            passed.append_packed_range(0..len, result.of(self.runner.work()));
+        for slice in slices(rows) {
+            let len = slice.len();
+            self.write_selection(selection.map(|bits| bits.slice(slice.start, len)).as_ref(), len);
+            self.call_whole(entry, &Batch::new(columns, rows, slice))?;
+            passed.append_buffer(&self.runner.selected(len));
         }
         Ok(passed.finish())
     }
@@ -145,8 +145,9 @@ impl Worker {
     ) -> Result<Vec<Option<ArrayRef>>, DeviceError> {
         let mut gathered: Vec<_> =
             outputs.iter().map(|column| (Values::new(column.value_type), BooleanBufferBuilder::new(0))).collect();
-        for (start, len) in slices(rows) {
-            let selected = selection.map(|bits| bits.slice(start, len));
+        for slice in slices(rows) {
+            let len = slice.len();
+            let selected = selection.map(|bits| bits.slice(slice.start, len));
             if selected.as_ref().is_some_and(|bits| !bits.has_true()) {
                 gathered.iter_mut().for_each(|(values, valid)| {
                     values.extend_zeros(len);
@@ -155,7 +156,7 @@ impl Worker {
                 continue;
             }
             self.write_selection(selected.as_ref(), len);
-            self.call_whole(entry, &Batch::new(columns, rows, start, len))?;
+            self.call_whole(entry, &Batch::new(columns, rows, slice))?;
             let begin = Instant::now();
             for (column, (values, valid)) in outputs.iter().zip(&mut gathered) {
                 let OutputSource::Computed(index) = column.source else { continue };

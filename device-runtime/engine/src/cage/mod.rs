@@ -47,9 +47,9 @@ pub enum CageError {
     System(#[from] io::Error),
 }
 
-/// Memory a program runs in. Reusable: contents stay between runs, except the stack's frames, which a run begins with zero.
+/// Memory a program runs in. Reusable: contents stay between runs, except the frames that the program can have, which a run begins with zero.
 ///
-/// The rest of the stack's 64 KiB unit keeps what earlier runs wrote there, so a cage serves one tenant at a time; see [`Cage::clear`].
+/// The rest of the stack's 64 KiB unit, which a program reaches by addresses of its own making, keeps what earlier runs wrote there, so a cage serves one tenant at a time; see [`Cage::clear`].
 #[derive(Debug)]
 pub struct Cage {
     mapping: Mapping,

@@ -2,6 +2,7 @@
 
 use nearside_engine::{Access, Cage, CageError, HelperFault, Operation, Region, Trap};
 use nearside_programs::isa::{AtomicOp, Instruction, Reg, Size};
+use nearside_programs::manifest::Target;
 
 use crate::common::{Both, GROWING, NEIGHBOUR, READ_ONLY, READ_WRITE, REGIONS, cage, module, run_on, text_code};
 
@@ -190,6 +191,28 @@ fn the_stack_begins_zero() {
         let mut cage = cage();
         for _ in 0..2 {
             assert_eq!(run_on(&module, &mut cage, [0; 5], 100).result, Ok(0));
+        }
+    }
+}
+
+/// However a frame is entered, no run finds what an earlier one left in it.
+#[test]
+fn frames_begin_zero() {
+    let function = "r0 = *(u64 *)(r10 - 0x10)\nexit\n<f>:\nr3 = *(u64 *)(r10 - 0x8)\n*(u64 *)(r10 - 0x8) = 0x5\n*(u64 *)(r2 + 0x0) = r3\nr0 = 0x0\nexit";
+    let calls = [
+        "r2 = r10\nr2 += -0x10\ncall f",
+        "r2 = r10\nr2 += -0x10\nld_pseudo r6, 0x4, 0x4\ncallx r6",
+        "r3 = r10\nr3 += -0x10\nr1 = 0x1\nld_pseudo r2, 0x4, 0x5\nr4 = 0x0\ncall loop",
+    ];
+    for call in calls {
+        let slots = text_code(&format!("<main>:\n{call}\n{function}")).code;
+        for backend in [nearside_engine::Backend::Interpreter, nearside_engine::Backend::Jit] {
+            let code = nearside_engine::Code { slots: &slots, entries: &[0], maps: &[], target: Target::Packet };
+            let module = nearside_engine::Module::compile(code, backend).unwrap();
+            let mut cage = cage();
+            for _ in 0..2 {
+                assert_eq!(run_on(&module, &mut cage, [0; 5], 1000).result, Ok(0), "{call}");
+            }
         }
     }
 }

@@ -96,20 +96,20 @@ fn is_the_programs(error: &DeviceError) -> bool {
 /// All conjuncts, then the output, as a pipeline does it.
 fn execute(program: &Arc<Program>, options: &Options) -> Result<Vec<RecordBatch>, DeviceError> {
     let manifest = program.manifest();
-    let mut table = values::table(&manifest.columns, ROWS);
+    let table = values::table(&manifest.columns, ROWS);
     let parameters = Arc::new(values::parameters(&manifest.parameters));
     let mut worker = Worker::new(Arc::clone(program), &table.schema(), parameters, options, GROUPS_MAX)?;
+    let mut selected = None;
     for conjunct in 0..manifest.selects.len() {
         let columns = only(&table, program.select_columns(conjunct));
-        let selected = worker.select(conjunct, &columns, table.num_rows(), None)?;
-        table = filter_record_batch(&table, &BooleanArray::new(selected, None)).expect("a bit for each row");
+        selected = Some(worker.select(conjunct, &columns, table.num_rows(), selected.as_ref())?);
     }
     let (columns, rows) = (only(&table, program.main_columns()), table.num_rows());
     let mut batches = Vec::new();
     match manifest.output {
-        Output::Project(_) => batches.push(worker.project(&columns, rows, None)?),
+        Output::Project(_) => batches.push(worker.project(&columns, rows, selected.as_ref())?),
         Output::Aggregate { .. } => {
-            worker.aggregate(&columns, rows, None, &mut |batch| batches.push(batch))?;
+            worker.aggregate(&columns, rows, selected.as_ref(), &mut |batch| batches.push(batch))?;
             batches.extend(worker.finish()?);
         }
     }

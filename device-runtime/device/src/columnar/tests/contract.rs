@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, DictionaryArray, Int8Array, Int64Array, StringArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use nearside_programs::abi::columnar::{self, CONTEXT_LEN, FAULT_ARITHMETIC, RESULT, SELECTION};
@@ -100,6 +101,54 @@ fn a_program_by_hand() {
     for options in engines() {
         let batches = loaded.run(&sample(), &options, 8).unwrap();
         assert_eq!(batches[0].column(0), sample().column(1));
+    }
+}
+
+/// Predicates are about selected rows, and a result is no more than the selection, whatever the program writes.
+#[test]
+fn other_rows_are_left_out() {
+    let selection = BooleanBuffer::from(vec![true, true, true, false]);
+    let columns = only(&sample(), &[0, 1]);
+    for (helper, column, op, parameter, count) in [(helper::TEXT_COMPARE, 0, 0, 0, 1), (helper::COLUMN_COMPARE, 1, 2, 1, 2)] {
+        let loaded = select_with(|code| {
+            let wrong = code.label();
+            code.mov(Reg::R6, Reg::R1).load(Size::W, Reg::R7, Reg::R1, RESULT).mov(Reg::R4, Reg::R7);
+            code.mov(Reg::R1, column).mov(Reg::R2, op).mov(Reg::R3, parameter).call_helper(helper);
+            code.mov(Reg::R1, Reg::R7).call_helper(helper::BITMAP_COUNT).mov(Reg::R1, Reg::R0).mov(Reg::R0, 0);
+            code.branch(JumpOp::Ne, Reg::R1, count, wrong);
+            code.store(Size::D, Reg::R7, 0, -1).load(Size::W, Reg::R0, Reg::R6, columnar::ROW_COUNT);
+            code.bind(wrong).exit();
+        });
+        for options in engines() {
+            let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
+            assert_eq!(worker.select(0, &columns, 4, Some(&selection)).unwrap(), selection);
+        }
+    }
+}
+
+/// A batch of more rows than a call takes, selected here and there.
+#[test]
+fn long_batches_are_cut() {
+    let rows = 20_000;
+    let table = RecordBatch::try_new(
+        sample().schema(),
+        vec![
+            Arc::new(StringArray::from_iter_values((0..rows).map(|row| if row % 5 == 0 { "a" } else { "b" }))),
+            Arc::new(Int64Array::from_iter_values(0..rows)),
+        ],
+    );
+    let columns = only(&table.unwrap(), &[0, 1]);
+    let loaded = select_with(|code| {
+        code.mov(Reg::R6, Reg::R1).load(Size::W, Reg::R4, Reg::R1, RESULT).mov(Reg::R1, 0).mov(Reg::R2, 0).mov(Reg::R3, 0);
+        code.call_helper(helper::TEXT_COMPARE).load(Size::W, Reg::R0, Reg::R6, columnar::ROW_COUNT).exit();
+    });
+    let rows = rows as usize;
+    for options in engines() {
+        let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
+        let selection = BooleanBuffer::collect_bool(rows, |row| row % 3 == 0);
+        let selected = worker.select(0, &columns, rows, Some(&selection)).unwrap();
+        assert_eq!(selected, BooleanBuffer::collect_bool(rows, |row| row % 15 == 0));
+        assert_eq!(worker.select(0, &columns, rows, None).unwrap(), BooleanBuffer::collect_bool(rows, |row| row % 5 == 0));
     }
 }
 

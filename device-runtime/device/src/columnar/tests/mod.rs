@@ -65,18 +65,14 @@ impl Loaded {
     }
 
     fn run_with(&self, worker: &mut Worker, table: &RecordBatch) -> Result<Vec<RecordBatch>, DeviceError> {
-        let mut table = table.clone();
+        let rows = table.num_rows();
         let mut selection: Option<BooleanBuffer> = None;
         for conjunct in 0..self.program.manifest().selects.len() {
-            // As in a pipeline, a conjunct only sees rows that passed the ones before; main gets the last selection as a bitmap.
-            if let Some(before) = selection.take() {
-                table = filter_record_batch(&table, &BooleanArray::new(before, None)).expect("as long as the table");
-            }
-            let columns = only(&table, self.program.select_columns(conjunct));
-            selection = Some(worker.select(conjunct, &columns, table.num_rows(), None)?);
+            // As in a pipeline whose rows are not few.
+            let columns = only(table, self.program.select_columns(conjunct));
+            selection = Some(worker.select(conjunct, &columns, rows, selection.as_ref())?);
         }
-        let rows = table.num_rows();
-        let columns = only(&table, self.program.main_columns());
+        let columns = only(table, self.program.main_columns());
         match self.program.manifest().output {
             Output::Project(_) => Ok(vec![worker.project(&columns, rows, selection.as_ref())?]),
             Output::Aggregate { .. } => {

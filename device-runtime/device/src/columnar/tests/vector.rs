@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, StringArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
@@ -167,9 +168,14 @@ fn check(calls: &[(u32, &[Argument])], expected: impl Fn(usize) -> bool) {
     for table in [table(false), table(true)] {
         for options in engines() {
             let mut worker = loaded.worker(&table.schema(), &options, 8).unwrap();
-            let selected = worker.select(0, &only(&table, &[0, 1, 2, 3, 4, 5, 6]), ROWS, None).unwrap();
-            let expected: Vec<usize> = (0..ROWS).filter(|row| expected(*row)).collect();
-            assert_eq!(selected.set_indices().collect::<Vec<_>>(), expected, "{options:?}");
+            let columns = only(&table, &[0, 1, 2, 3, 4, 5, 6]);
+            let third = BooleanBuffer::collect_bool(ROWS, |row| row % 3 == 1);
+            for selection in [None, Some(third)] {
+                let selected = worker.select(0, &columns, ROWS, selection.as_ref()).unwrap();
+                let is_selected = |row: usize| selection.as_ref().is_none_or(|selection| selection.value(row));
+                let expected: Vec<usize> = (0..ROWS).filter(|row| is_selected(*row) && expected(*row)).collect();
+                assert_eq!(selected.set_indices().collect::<Vec<_>>(), expected, "{options:?}");
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ macro_rules! kernels {
     };
 }
 
-/// What takes bytes to bits in one or two instructions. For `avx2` and `avx512` below, whose processors have them.
+/// What yields bits in few instructions: of bytes, or of comparisons. For `avx2` and `avx512` below, whose processors have them.
 #[cfg(target_arch = "x86_64")]
 mod fold {
     use std::arch::x86_64::{
@@ -118,37 +118,45 @@ mod fold {
             unsafe { _mm512_test_epi8_mask(truths, truths) }.to_le_bytes()
         }
 
-        /// Comparisons yield bits here: no detour by bytes.
+        /// Comparisons yield bits here: no detour by bytes. The bits of a vector's elements are in their order, from the lowest on.
         #[inline(always)]
         fn at_most<K: Key>(keys: &[K; WORD_ROWS], bound: K) -> Word {
-            let (wide, bound) = (bound, bound.distance() as u64);
-            // SAFETY: keys of N bytes are integers of that width, 64 of which are as many vectors of 64 bytes; only `avx512::*` name this type, and are
-            // called where there are AVX-512 F and BW.
-            unsafe {
-                match size_of::<K>() {
-                    1 => {
-                        let bound = _mm512_set1_epi8(bound as i8);
-                        _mm512_cmple_epu8_mask(transmute_copy(keys), bound).to_le_bytes()
-                    }
-                    2 => {
-                        let (halves, bound): ([__m512i; 2], _) = (transmute_copy(keys), _mm512_set1_epi16(bound as i16));
-                        transmute_copy(&halves.map(|keys| _mm512_cmple_epu16_mask(keys, bound)))
-                    }
-                    4 => {
-                        let (quarters, bound): ([__m512i; 4], _) = (transmute_copy(keys), _mm512_set1_epi32(bound as i32));
-                        transmute_copy(&quarters.map(|keys| _mm512_cmple_epu32_mask(keys, bound)))
-                    }
-                    8 => {
-                        let (eighths, bound): ([__m512i; 8], _) = (transmute_copy(keys), _mm512_set1_epi64(bound as i64));
-                        let mut word = [0; 8];
-                        for (byte, keys) in word.iter_mut().zip(eighths) {
-                            *byte = _mm512_cmple_epu64_mask(keys, bound);
-                        }
-                        word
-                    }
-                    _ => gather::<Self>(keys.iter().map(|key| !wide.is_less(*key))),
+            let last = bound.distance() as u64;
+            let mut word = [0; 8];
+            match size_of::<K>() {
+                1 => {
+                    // SAFETY: 64 bytes are a vector.
+                    let keys: __m512i = unsafe { transmute_copy(keys) };
+                    // SAFETY: only `avx512::*` name this type, and are called where there are AVX-512 F and BW.
+                    word = unsafe { _mm512_cmple_epu8_mask(keys, _mm512_set1_epi8(last as i8)) }.to_le_bytes();
                 }
+                2 => {
+                    // SAFETY: 128 bytes are two vectors.
+                    let halves: [__m512i; 2] = unsafe { transmute_copy(keys) };
+                    for (bits, keys) in word.as_chunks_mut::<4>().0.iter_mut().zip(halves) {
+                        // SAFETY: as above.
+                        *bits = unsafe { _mm512_cmple_epu16_mask(keys, _mm512_set1_epi16(last as i16)) }.to_le_bytes();
+                    }
+                }
+                4 => {
+                    // SAFETY: 256 bytes are four vectors.
+                    let quarters: [__m512i; 4] = unsafe { transmute_copy(keys) };
+                    for (bits, keys) in word.as_chunks_mut::<2>().0.iter_mut().zip(quarters) {
+                        // SAFETY: as above.
+                        *bits = unsafe { _mm512_cmple_epu32_mask(keys, _mm512_set1_epi32(last as i32)) }.to_le_bytes();
+                    }
+                }
+                8 => {
+                    // SAFETY: 512 bytes are eight vectors.
+                    let eighths: [__m512i; 8] = unsafe { transmute_copy(keys) };
+                    for (bits, keys) in word.iter_mut().zip(eighths) {
+                        // SAFETY: as above.
+                        *bits = unsafe { _mm512_cmple_epu64_mask(keys, _mm512_set1_epi64(last as i64)) };
+                    }
+                }
+                _ => word = gather::<Self>(keys.iter().map(|key| !bound.is_less(*key))),
             }
+            word
         }
     }
 }
@@ -160,6 +168,8 @@ kernels! {
     fn less<Lane>(left: &[u8], right: &[u8], out: &mut [Word]);
     /// See [`loops::equal`].
     fn equal<Lane>(left: &[u8], right: &[u8], out: &mut [Word]);
+    /// See [`loops::among`].
+    fn among<Lane>(keys: &[u8], members: u64, out: &mut [Word]);
     /// See [`loops::sum`].
     fn sum<Lane>(values: &[u8], selected: &[Word]) -> u128;
     /// See [`loops::least`].

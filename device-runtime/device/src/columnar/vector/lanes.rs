@@ -36,7 +36,7 @@ pub(in super::super) trait Lane {
     }
 }
 
-/// An unsigned integer.
+/// An unsigned integer: `u8` to `u64` as they are, or two words.
 pub(in super::super) trait Key: Copy {
     /// A sum of up to 64 keys.
     type Partial: Copy + Default;

@@ -108,6 +108,18 @@ pub(super) fn equal<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &m
     pack_pairs::<S, L>(left, right, out, |left, right| left.is_equal(right));
 }
 
+/// Which elements are members of a set of numbers below 64. Of greater ones, whatever their low six bits say.
+#[inline(always)]
+pub(super) fn among<S: Instructions, L: Lane>(keys: &[u8], members: u64, out: &mut [Word]) {
+    let is_member = |raw: &L::Raw| members >> (L::key(*raw).distance() as u32 & 63) & 1 == 1;
+    for (block, word) in L::elements(keys).chunks(WORD_ROWS).zip(out) {
+        *word = match block.as_array::<WORD_ROWS>() {
+            Some(block) => gather::<S>(block.iter().map(is_member)),
+            None => gather::<S>(block.iter().map(is_member)),
+        };
+    }
+}
+
 /// Goes through the selected blocks: a block's elements, and its word.
 #[inline(always)]
 fn for_each_selected<R: Copy>(rows: &[R], selected: &[Word], mut visit: impl FnMut(&[R], u64)) {

@@ -18,7 +18,7 @@ pub(super) use dispatch::InstructionSet;
 pub(super) use groups::{count_by_group, extreme_by_group, products_by_group, sum_by_group};
 pub(super) use loops::Word;
 
-use lanes::{I64, I128, Key, Lane, U64};
+use lanes::{I64, I128, Key, Lane, U8, U16, U32, U64};
 
 /// How two values compare; the numbers are those of the helpers' `op` argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,16 @@ pub(super) fn compare(
             negate(&mut out[..rows.div_ceil(64)], rows);
         }
     })
+}
+
+/// Writes which of a dictionary's keys, of `width` bytes each, are members of a set of numbers below 64. Of greater ones, anything.
+pub(super) fn among(set: InstructionSet, width: usize, keys: &[u8], members: u64, out: &mut [Word]) {
+    match width {
+        1 => dispatch::among::<U8>(set, keys, members, out),
+        2 => dispatch::among::<U16>(set, keys, members, out),
+        4 => dispatch::among::<U32>(set, keys, members, out),
+        _ => dispatch::among::<U64>(set, keys, members, out),
+    }
 }
 
 /// As [`compare`], for `left[i] comparison right[i]`; the arrays are of one type and length.

@@ -420,3 +420,21 @@ fn types_without_a_loop() {
         assert_eq!(super::sum(InstructionSet::best(), value_type, &[], &[]), None);
     }
 }
+
+/// Keys of a dictionary, of every width, in sets of members.
+#[test]
+fn keys_among_members() {
+    let mut random = Random(5);
+    for (width, rows) in [1, 2, 4, 8].into_iter().flat_map(|width| LENGTHS.map(|rows| (width, rows))) {
+        let keys: Vec<u64> = (0..rows).map(|_| random.next() % 64).collect();
+        let bytes: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()[..width].to_vec()).collect();
+        for members in [0, 1, 1 << 63, u64::MAX, random.next()] {
+            let expected = reference::bitmap(rows, |row| members >> keys[row] & 1 == 1);
+            for set in InstructionSet::available() {
+                let mut words = vec![[0xee; 8]; rows.div_ceil(64)];
+                super::among(set, width, &bytes, members, &mut words);
+                assert_eq!(words, expected, "{set:?} {width} {rows}");
+            }
+        }
+    }
+}
