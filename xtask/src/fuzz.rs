@@ -103,6 +103,7 @@ fn fuzzer(target: &str, choice: Choice, folders: &[PathBuf]) -> Command {
 fn cargo_fuzz(subcommand: &str) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "fuzz", subcommand, "--fuzz-dir", concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz")]);
+    command.env("RUSTC_WRAPPER", concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/rustc.sh"));
     command
 }
 
