@@ -6,8 +6,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, BooleanArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use nearside_device::columnar::{Program, Worker};
 use nearside_device::{DeviceError, Options};
