@@ -19,6 +19,11 @@ impl Stage {
     pub(crate) fn cargo(name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(arguments);
+        Self::new(name, command)
+    }
+
+    /// Any command.
+    pub(crate) fn new(name: &str, mut command: Command) -> Self {
         // What `cargo run` tells this program about its package. Build scripts look at it, as ring's does, and all that depends on them would be built anew.
         for (variable, _) in env::vars_os() {
             let text = variable.to_string_lossy();
@@ -26,11 +31,6 @@ impl Stage {
                 command.env_remove(&variable);
             }
         }
-        Self::new(name, command)
-    }
-
-    /// Any command.
-    pub(crate) fn new(name: &str, command: Command) -> Self {
         Self { name: name.to_owned(), command }
     }
 

@@ -49,8 +49,10 @@ pub(super) fn joined_bitmaps(truth: &Truth, capabilities: &Capabilities) -> Opti
     }
     scratch.sort_unstable();
     scratch.dedup();
-    debug_assert!(scratch.iter().copied().eq(0..scratch.len() as u32), "a call nobody asked for: {scratch:?}");
-    (scratch.len() == 1 || capabilities.helpers.contains(&BITMAP_COMBINE)).then_some(Joined { op, scratch })
+    // The first call writes the result: there must be no other that nobody joins.
+    let is_all = scratch.iter().copied().eq(0..scratch.len() as u32);
+    let can_join = scratch.len() == 1 || capabilities.helpers.contains(&BITMAP_COMBINE);
+    (is_all && can_join).then_some(Joined { op, scratch })
 }
 
 /// Gathers the bitmaps that `op` joins; `false` if there is anything else.
