@@ -2,7 +2,7 @@
 
 use nearside_engine::Trap;
 
-use crate::common::{Both, FUEL, READ_ONLY, READ_WRITE, cage};
+use crate::common::{Both, FUEL, GROWING, READ_ONLY, READ_WRITE, cage};
 
 /// Turns around the number that is translated at once, and its multiples.
 const TURNS: [u64; 12] = [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33];
@@ -85,5 +85,40 @@ fn nested_and_conditional() {
     assert!(all.result.is_ok(), "{all:?}");
     for fuel in (0..=FUEL - all.fuel).step_by(5) {
         program.run_with(arguments, fuel);
+    }
+}
+
+/// Pointers that a long loop moves up, down, far and twice a turn: their values afterwards, whatever their high halves, and where they fault, with the greatest offsets.
+#[test]
+fn strides() {
+    let idle = "r9 ^= r8\n".repeat(40);
+    for (first, second, offset) in [
+        (8, 0, 0),
+        (-8, 0, 16),
+        (4096, 0, -1),
+        (-4096, 1, 0),
+        (4095, 1, 32_767),
+        (-4000, -96, -32_768),
+        (3, 5, -3),
+        (4097, 0, 0),
+        (0, 0, 4),
+    ] {
+        let (sign, far) = (if offset < 0 { '-' } else { '+' }, i32::abs(offset));
+        let [plus, minus] = [first, -second].map(|value: i32| format!("{}{:#x}", if value < 0 { "-" } else { "" }, value.abs()));
+        let program = Both::text(&format!(
+            "r0 = 0x0\n<again>:\nr7 = r2\n<row>:\nr8 = *(u16 *)(r1 {sign} {far:#x})\nr1 += {plus}\nr0 += r8\n{idle}r1 -= {minus}\n*(u8 *)(r3 + 0x0) = r8\nr3 += 0x1\nr7 += -0x1\n\
+             if r7 != 0x0 goto row\nr4 += -0x1\nif r4 s> 0x0 goto again\nr0 ^= r1\nr0 += r3\nexit"
+        ));
+        let mut ends = [false; 2];
+        for high in [0, 7, u64::from(u32::MAX)] {
+            for start in [READ_ONLY, READ_ONLY + 0x8000, READ_WRITE + 0xff00, 0, u32::MAX - 4, 0x7000, 0xffff_8000] {
+                for (turns, rounds) in [(1, 1), (3, 2), (30, 1), (5, 7)] {
+                    let r1 = high << 32 | u64::from(start);
+                    let outcome = program.run([r1, turns, high << 32 | u64::from(GROWING), rounds, 0]);
+                    ends[usize::from(outcome.is_ok())] = true;
+                }
+            }
+        }
+        assert_eq!(ends, [true; 2], "{first} {second} {offset}: some runs fault, some do not");
     }
 }

@@ -8,6 +8,9 @@ use super::{ANCHOR_OFFSET_MAX, Anchor, Translator};
 
 impl Translator<'_> {
     pub(super) fn alu(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
+        if self.stride(op, dst, src) {
+            return;
+        }
         let anchor = self.stepped(width, op, dst, src);
         let b = self.operand(width, src);
         // Looking at a register that is only written would carry it around loops.

@@ -36,6 +36,9 @@ impl Translator<'_> {
     /// It adds that beyond 32 bits, into the guards at most. Where it should have wrapped, nothing is mapped, either, and the low 32 bits of the address
     /// that faults are those of the one that would have.
     fn place(&mut self, base: Reg, offset: i16) -> (Value, i32) {
+        if let Some(pointer) = self.pointer(base) {
+            return (pointer, offset.into());
+        }
         let anchor = self.anchor(base);
         let (value, offset) = match i16::try_from(anchor.offset + i32::from(offset)) {
             Ok(offset) => (anchor.value, offset),
@@ -45,7 +48,7 @@ impl Translator<'_> {
     }
 
     /// Where the processor finds what the low half of a register's value names.
-    fn native_of(&mut self, value: Value) -> Value {
+    pub(super) fn native_of(&mut self, value: Value) -> Value {
         if !self.checks.cage {
             return value;
         }

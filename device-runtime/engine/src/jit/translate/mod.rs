@@ -7,6 +7,7 @@ mod calls;
 mod intrinsics;
 mod memory;
 mod packet;
+mod strides;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Module};
 use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
 
+use self::strides::{Around, Strides};
 use super::checks::{Checks, Options};
 use super::context::{Context, TrapKind};
 use crate::memory::Operation;
@@ -127,6 +129,9 @@ pub(super) struct Translator<'a> {
     /// The branch at the end of a loop of one block whose fuel was taken at its beginning.
     prepaid: Option<usize>,
     anchors: Anchors,
+    strides: Strides,
+    /// The loop those are of.
+    around: Option<Around>,
 }
 
 /// By register: an earlier value, and what was added to that to make the current one. So addresses that are steps of each other become one address
@@ -225,6 +230,8 @@ impl<'a> Translator<'a> {
             one_block_loops,
             prepaid: None,
             anchors: Anchors::default(),
+            strides: Strides::default(),
+            around: None,
         }
     }
 
@@ -368,7 +375,7 @@ impl<'a> Translator<'a> {
 
     /// Charges for a jump and jumps.
     fn jump_to(&mut self, pc: usize, target: usize) {
-        let (block, cost) = (self.blocks[&target], jump_cost(pc, target));
+        let (block, cost) = (self.back_to(pc, self.blocks[&target]), jump_cost(pc, target));
         if cost == 0 || !self.checks.fuel {
             self.builder.ins().jump(block, &[]);
             return;
@@ -384,7 +391,8 @@ impl<'a> Translator<'a> {
     fn branch(&mut self, pc: usize, condition: Value, offset: i32) {
         let slot = jump_target(pc, offset);
         let cost = jump_cost(pc, slot);
-        let (target, next) = (self.blocks[&slot], self.blocks[&(pc + 1)]);
+        let target = self.back_to(pc, self.blocks[&slot]);
+        let next = if self.ends_strides(pc) { self.builder.create_block() } else { self.blocks[&(pc + 1)] };
         if cost == 0 || !self.checks.fuel {
             self.builder.ins().brif(condition, target, &[], next, &[]);
         } else if self.prepaid == Some(pc) {
@@ -401,6 +409,11 @@ impl<'a> Translator<'a> {
             self.builder.ins().brif(leaves, next, &[], taken, &[]);
             self.switch_to(taken);
             self.jump_to(pc, slot);
+        }
+        if self.ends_strides(pc) {
+            self.switch_to(next);
+            self.end_strides();
+            self.builder.ins().jump(self.blocks[&(pc + 1)], &[]);
         }
         self.reachable = false;
     }

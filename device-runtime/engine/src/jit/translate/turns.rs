@@ -45,6 +45,10 @@ impl OneBlock {
         self.head
     }
 
+    pub(super) fn branch(self) -> usize {
+        self.branch
+    }
+
     /// What one way around it costs.
     fn cost(self) -> u64 {
         jump_cost(self.branch, self.head)
@@ -104,7 +108,10 @@ impl Translator<'_> {
     pub(super) fn begin_loop(&mut self, one: OneBlock) {
         if one.turns > 1 {
             self.turns(one);
-        } else if self.checks.fuel && !one.stores {
+            return;
+        }
+        self.begin_strides(one);
+        if self.checks.fuel && !one.stores {
             self.take_turn(one);
         }
     }
