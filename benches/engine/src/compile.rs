@@ -9,8 +9,11 @@ use nearside_programs::manifest::Target;
 use crate::planned::{self, With};
 use crate::steps::Step;
 
-/// Compilations of each, of which the median counts.
-const TIMES: usize = 101;
+/// Turns of all, so that what else the machine does disturbs each of them.
+const TURNS: usize = 11;
+
+/// Compilations in a turn. The median of all counts.
+const TIMES: usize = 11;
 
 type Compiler = Box<dyn FnMut() -> Result<()>>;
 
@@ -24,18 +27,19 @@ pub(crate) fn measure(step: &'static Step) -> Result<Vec<(&'static str, f64)>> {
     }
     #[cfg(feature = "peers")]
     compilers.extend(crate::peers::compilers(step));
-    // In turn, so that what else the machine does disturbs all of them.
-    let mut times = vec![Vec::with_capacity(TIMES); compilers.len()];
-    for _ in 0..TIMES {
+    let mut times = vec![Vec::with_capacity(TURNS * TIMES); compilers.len()];
+    for _ in 0..TURNS {
         for ((_, compiler), times) in compilers.iter_mut().zip(&mut times) {
-            let begin = Instant::now();
-            compiler()?;
-            times.push(begin.elapsed().as_nanos() as f64);
+            for _ in 0..TIMES {
+                let begin = Instant::now();
+                compiler()?;
+                times.push(begin.elapsed().as_nanos() as f64);
+            }
         }
     }
     let median = |mut times: Vec<f64>| {
         times.sort_by(f64::total_cmp);
-        times[TIMES / 2]
+        times[times.len() / 2]
     };
     Ok(compilers.iter().zip(times).map(|((name, _), times)| (*name, median(times))).collect())
 }

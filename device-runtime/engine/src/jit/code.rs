@@ -1,11 +1,12 @@
 //! Generated code and where its instructions came from.
 #![expect(unsafe_code, reason = "frees executable memory")]
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
-use cranelift_codegen::ir::{Function, Signature, UserFuncName};
+use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
@@ -25,6 +26,9 @@ const CODE_LEN_MIN: usize = 1 << 20;
 
 /// Several times what the most expensive instruction takes.
 const CODE_LEN_PER_SLOT: usize = 1024;
+
+/// Slots of a program after which a thread keeps the code generator's memory for the next: some 100 KiB.
+const SCRATCH_SLOTS_MAX: usize = 256;
 
 /// A program's machine code. Lives as long as anything may run it.
 #[derive(Debug)]
@@ -91,10 +95,26 @@ pub(super) fn compile(program: &Program, options: Options, deadline: Instant) ->
     Generator::new(program)?.generate(program, options, deadline)
 }
 
-struct Generator {
-    module: JITModule,
+/// What the code generator allocates for a function and can use for the next one.
+struct Scratch {
     context: Context,
     builder: FunctionBuilderContext,
+}
+
+impl Scratch {
+    fn take() -> Self {
+        SCRATCH.take().unwrap_or_else(|| Self { context: Context::new(), builder: FunctionBuilderContext::new() })
+    }
+}
+
+thread_local! {
+    /// Of the thread's last translation, if that ended well.
+    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+struct Generator {
+    module: JITModule,
+    scratch: Scratch,
     externals: Externals,
     defined: Vec<Defined>,
 }
@@ -133,8 +153,7 @@ impl Generator {
             functions,
             signatures,
         };
-        let (context, builder) = (module.make_context(), FunctionBuilderContext::new());
-        Ok(Self { module, context, builder, externals, defined: Vec::new() })
+        Ok(Self { module, scratch: Scratch::take(), externals, defined: Vec::new() })
     }
 
     fn generate(mut self, program: &Program, options: Options, deadline: Instant) -> Result<Compiled, Fallback> {
@@ -143,48 +162,54 @@ impl Generator {
                 return Err(Fallback::TimeUp);
             }
             let id = self.externals.functions[index];
-            self.context.func = new_function(id, &self.externals.signatures.function);
-            let (native, builder) = (&mut self.context.func, &mut self.builder);
+            let Scratch { context, builder } = &mut self.scratch;
+            let native = &mut context.func;
+            native.name = UserFuncName::user(0, id.as_u32());
+            native.signature.clone_from(&self.externals.signatures.function);
             let translator = Translator::new(native, builder, &mut self.module, &self.externals, program, *function, options);
             translator.translate();
             self.define(id)?;
         }
         self.module.finalize_definitions().map_err(codegen)?;
-        Ok(self.finish())
+        let Self { module, scratch, externals, defined } = self;
+        if program.instructions.len() <= SCRATCH_SLOTS_MAX {
+            SCRATCH.set(Some(scratch));
+        }
+        Ok(finish(module, &externals, defined))
     }
 
     fn define(&mut self, id: FuncId) -> Result<(), Fallback> {
-        self.module.define_function(id, &mut self.context).map_err(codegen)?;
-        if let Some(compiled) = self.context.compiled_code() {
+        let context = &mut self.scratch.context;
+        self.module.define_function(id, context).map_err(codegen)?;
+        if let Some(compiled) = context.compiled_code() {
+            if let Ok(f) = std::env::var("DUMP") {
+                std::fs::write(f, compiled.code_buffer()).unwrap();
+            }
             let len = compiled.code_buffer().len();
             let locations = compiled.buffer.get_srclocs_sorted().iter();
             let sites = locations.filter(|location| !location.loc.is_default());
             let sites = sites.map(|location| (location.start, Site::from(location.loc))).collect();
             self.defined.push(Defined { id, len, sites });
         }
-        self.module.clear_context(&mut self.context);
+        self.module.clear_context(context);
         Ok(())
-    }
-
-    fn finish(self) -> Compiled {
-        let address = |id| self.module.get_finalized_function(id) as usize;
-        let functions = self.externals.functions.iter().copied().map(address).collect();
-        let mut mapped: Vec<MappedFunction> = Vec::new();
-        for defined in self.defined {
-            let start = address(defined.id);
-            mapped.push(MappedFunction { code: start..start + defined.len, sites: defined.sites });
-        }
-        mapped.sort_by_key(|function| function.code.start);
-        // The arena is contiguous, so nothing of anybody else lies between our functions.
-        let start = mapped.first().map_or(0, |function| function.code.start);
-        let end = mapped.last().map_or(0, |function| function.code.end);
-        let memory = CodeMemory(Mutex::new(Some(self.module)));
-        Compiled { functions, range: start..end, map: CodeMap { functions: mapped }, _memory: memory }
     }
 }
 
-fn new_function(id: FuncId, signature: &Signature) -> Function {
-    Function::with_name_signature(UserFuncName::user(0, id.as_u32()), signature.clone())
+fn finish(module: JITModule, externals: &Externals, defined: Vec<Defined>) -> Compiled {
+    let address = |id| module.get_finalized_function(id) as usize;
+    let functions = externals.functions.iter().copied().map(address).collect();
+    let mut mapped: Vec<MappedFunction> = Vec::new();
+    for defined in defined {
+        let start = address(defined.id);
+        mapped.push(MappedFunction { code: start..start + defined.len, sites: defined.sites });
+    }
+    mapped.sort_by_key(|function| function.code.start);
+    // The arena is contiguous, so nothing of anybody else lies between our functions.
+    let start = mapped.first().map_or(0, |function| function.code.start);
+    let end = mapped.last().map_or(0, |function| function.code.end);
+    let memory = CodeMemory(Mutex::new(Some(module)));
+    Compiled { functions, range: start..end, map: CodeMap { functions: mapped }, _memory: memory }
 }
 
 /// What is generated for: the processor at hand, found out once.

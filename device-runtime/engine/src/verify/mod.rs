@@ -322,7 +322,7 @@ pub(crate) fn helper_in_register(target: Target, value: u64) -> Option<u32> {
 }
 
 /// The register an instruction writes, where it names it.
-fn written(instruction: &Instruction) -> Option<Reg> {
+pub(crate) fn written(instruction: &Instruction) -> Option<Reg> {
     match *instruction {
         Instruction::Alu { dst, .. }
         | Instruction::Neg { dst, .. }

@@ -122,3 +122,37 @@ fn strides() {
         assert_eq!(ends, [true; 2], "{first} {second} {offset}: some runs fault, some do not");
     }
 }
+
+/// Loops that end where a register is at a number: up and down, in steps that hit it, pass it or begin there, in 64 bits and in 32, with any amount of fuel.
+#[test]
+fn counts() {
+    for (idle, step, end) in [
+        (0, 1, 9),
+        (0, -1, 0),
+        (3, 4, 64),
+        (3, -8, 0),
+        (30, 2, -6),
+        (30, 16, 0),
+        (1, 3, 30),
+        (40, 0x4000_0000, 0),
+        (0, 0x10_0000, 0),
+    ] {
+        for (r, other) in [('r', 'r'), ('w', 'w'), ('w', 'r')] {
+            let idle = "r4 += r5\n".repeat(idle);
+            let sign = if step < 0 { "-" } else { "" };
+            let program = Both::text(&format!(
+                "r0 = 0x0\n<row>:\nr0 += 0x1\n*(u64 *)(r3 + 0x0) = r0\n{idle}{other}1 += {sign}{:#x}\nif {r}1 != {} goto row\nr0 ^= r1\nr0 += r4\nexit",
+                i32::abs(step),
+                if end < 0 { format!("-{:#x}", -end) } else { format!("{end:#x}") },
+            ));
+            for turns in [0, 1, 2, 7, 8, 9, 16, 23, 1 << 31, u64::MAX] {
+                let start = (end as u64).wrapping_sub((step as u64).wrapping_mul(turns));
+                for beside in [0, 1, u64::from(u32::MAX), 1 << 32] {
+                    for fuel in [0, 1, 40, 1000, 5003] {
+                        program.run_with([start.wrapping_add(beside), 0, READ_WRITE.into(), 5, 7], fuel);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Loads, stores, atomic operations: unchecked, since the cage holds whatever 32 bits can name.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Opcode, Value, types};
 use nearside_programs::isa::{AtomicOp, Operand, Reg, Size, Width};
 
 use super::super::context::TrapKind;
@@ -52,8 +52,17 @@ impl Translator<'_> {
         if !self.checks.cage {
             return value;
         }
-        let low = self.builder.ins().ireduce(types::I32, value);
+        let low = self.low_half(value);
         self.native(low)
+    }
+
+    /// 32 bits of a value. Of a sum, the sum of theirs: the processor extends that with zeros where it adds.
+    fn low_half(&mut self, value: Value) -> Value {
+        let dfg = &self.builder.func.dfg;
+        let sum = dfg.value_def(value).inst().filter(|inst| dfg.insts[*inst].opcode() == Opcode::Iadd);
+        let Some(&[a, b]) = sum.map(|inst| dfg.inst_args(inst)) else { return self.builder.ins().ireduce(types::I32, value) };
+        let [a, b] = [a, b].map(|part| self.builder.ins().ireduce(types::I32, part));
+        self.builder.ins().iadd(a, b)
     }
 
     pub(super) fn load(&mut self, size: Size, signed: bool, dst: Reg, base: Reg, offset: i16) {

@@ -4,6 +4,7 @@
 
 mod alu;
 mod calls;
+mod counted;
 mod intrinsics;
 mod memory;
 mod packet;
@@ -24,7 +25,7 @@ use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Module};
 use nearside_programs::isa::{CallTarget, Instruction, Operand, Reg, Width};
 
-use self::strides::{Around, Strides};
+use self::strides::InLoop;
 use super::checks::{Checks, Options};
 use super::context::{Context, TrapKind};
 use crate::memory::Operation;
@@ -129,9 +130,7 @@ pub(super) struct Translator<'a> {
     /// The branch at the end of a loop of one block whose fuel was taken at its beginning.
     prepaid: Option<usize>,
     anchors: Anchors,
-    strides: Strides,
-    /// The loop those are of.
-    around: Option<Around>,
+    in_loop: InLoop,
 }
 
 /// By register: an earlier value, and what was added to that to make the current one. So addresses that are steps of each other become one address
@@ -230,8 +229,7 @@ impl<'a> Translator<'a> {
             one_block_loops,
             prepaid: None,
             anchors: Anchors::default(),
-            strides: Strides::default(),
-            around: None,
+            in_loop: InLoop::default(),
         }
     }
 
@@ -239,10 +237,10 @@ impl<'a> Translator<'a> {
         self.prologue();
         for (pc, instruction) in self.program.body(self.function) {
             self.begin(pc);
+            if let (true, Some(one)) = (self.reachable, self.one_block_loops.remove(&pc)) {
+                self.begin_loop(one);
+            }
             if self.reachable {
-                if let Some(one) = self.one_block_loops.remove(&pc) {
-                    self.begin_loop(one);
-                }
                 self.instruction(pc, instruction);
             }
         }
@@ -375,7 +373,7 @@ impl<'a> Translator<'a> {
 
     /// Charges for a jump and jumps.
     fn jump_to(&mut self, pc: usize, target: usize) {
-        let (block, cost) = (self.back_to(pc, self.blocks[&target]), jump_cost(pc, target));
+        let (block, cost) = (self.blocks[&target], jump_cost(pc, target));
         if cost == 0 || !self.checks.fuel {
             self.builder.ins().jump(block, &[]);
             return;
@@ -391,8 +389,7 @@ impl<'a> Translator<'a> {
     fn branch(&mut self, pc: usize, condition: Value, offset: i32) {
         let slot = jump_target(pc, offset);
         let cost = jump_cost(pc, slot);
-        let target = self.back_to(pc, self.blocks[&slot]);
-        let next = if self.ends_strides(pc) { self.builder.create_block() } else { self.blocks[&(pc + 1)] };
+        let (target, next) = (self.blocks[&slot], self.blocks[&(pc + 1)]);
         if cost == 0 || !self.checks.fuel {
             self.builder.ins().brif(condition, target, &[], next, &[]);
         } else if self.prepaid == Some(pc) {
@@ -409,11 +406,6 @@ impl<'a> Translator<'a> {
             self.builder.ins().brif(leaves, next, &[], taken, &[]);
             self.switch_to(taken);
             self.jump_to(pc, slot);
-        }
-        if self.ends_strides(pc) {
-            self.switch_to(next);
-            self.end_strides();
-            self.builder.ins().jump(self.blocks[&(pc + 1)], &[]);
         }
         self.reachable = false;
     }

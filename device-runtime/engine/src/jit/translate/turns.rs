@@ -1,7 +1,7 @@
 //! Loops of one block: the fuel for a turn, or for several, is taken before it, and what was not used is given back on the way out.
 //!
 //! Short ones are translated several turns at a time; where there is too little fuel for that, the loop goes on one turn at a time, and its jump traps as any
-//! other would. Long ones that write nothing ask for fuel where they begin, when few values are in registers: at the end, all they compute would wait for the
+//! other would. Loops that count are [`counted`](super::counted)'s. Long ones that write nothing ask for fuel where they begin, when few values are in registers: at the end, all they compute would wait for the
 //! answer, in registers. (What is written cannot wait.) Either way, fuel and traps are those of any other loop.
 
 use std::collections::BTreeSet;
@@ -11,6 +11,7 @@ use cranelift_codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value, ty
 use nearside_programs::isa::Instruction;
 
 use super::super::context::TrapKind;
+use super::counted::Count;
 use super::{Anchors, Translator};
 use crate::memory::Operation;
 use crate::verify::{Function, Program, jump_cost, jump_target};
@@ -49,8 +50,23 @@ impl OneBlock {
         self.branch
     }
 
+    pub(super) fn turns(self) -> usize {
+        self.turns
+    }
+
+    /// Its instructions but for the branch.
+    pub(super) fn body(self, program: &Program) -> impl Iterator<Item = (usize, Instruction)> + '_ {
+        let mut pc = self.head;
+        std::iter::from_fn(move || {
+            let at = pc;
+            let instruction = (at < self.branch).then(|| program.instructions[at])?;
+            pc += instruction.slot_count();
+            Some((at, instruction))
+        })
+    }
+
     /// What one way around it costs.
-    fn cost(self) -> u64 {
+    pub(super) fn cost(self) -> u64 {
         jump_cost(self.branch, self.head)
     }
 }
@@ -106,12 +122,13 @@ fn target(pc: usize, instruction: Instruction) -> Option<usize> {
 impl Translator<'_> {
     /// Where a loop of one block begins.
     pub(super) fn begin_loop(&mut self, one: OneBlock) {
-        if one.turns > 1 {
-            self.turns(one);
+        if let Some(count) = Count::of(self.program, one) {
+            self.counted(one, count);
             return;
         }
-        self.begin_strides(one);
-        if self.checks.fuel && !one.stores {
+        if one.turns > 1 {
+            self.turns(one);
+        } else if self.checks.fuel && !one.stores {
             self.take_turn(one);
         }
     }
@@ -171,15 +188,19 @@ impl Translator<'_> {
 
     /// One turn; whether there is another.
     fn turn(&mut self, one: OneBlock) -> Value {
-        let mut pc = one.head;
-        loop {
-            let instruction = self.program.instructions[pc];
+        self.body(one);
+        self.mark(one.branch, Operation::Load);
+        match self.program.instructions[one.branch] {
+            Instruction::Branch { width, op, dst, src, .. } => self.condition(width, op, dst, src),
+            other => unreachable!("{other:?} at the end of a loop"),
+        }
+    }
+
+    /// One turn but for its branch.
+    pub(super) fn body(&mut self, one: OneBlock) {
+        for (pc, instruction) in one.body(self.program) {
             self.mark(pc, Operation::Load);
-            if let Instruction::Branch { width, op, dst, src, .. } = instruction {
-                return self.condition(width, op, dst, src);
-            }
             self.instruction(pc, instruction);
-            pc += instruction.slot_count();
         }
     }
 }
