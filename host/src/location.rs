@@ -28,13 +28,13 @@ pub const DEFAULT_PORT: u16 = 4774;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// An entry has no `=`.
-    #[error("nearside.devices: {entry:?} is not PREFIX=DEVICE")]
+    #[error("{entry:?} is not PREFIX=DEVICE")]
     Entry {
         /// The entry.
         entry: String,
     },
     /// A prefix that is no URL.
-    #[error("nearside.devices: prefix {prefix:?} is not a URL like s3://bucket/ or file:///data/: {reason}")]
+    #[error("prefix {prefix:?} is not a URL like s3://bucket/ or file:///data/: {reason}")]
     Prefix {
         /// The prefix.
         prefix: String,

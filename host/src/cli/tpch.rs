@@ -79,7 +79,7 @@ pub(crate) fn write_tables(output: &Path, scale: f64, files: u32) -> Result<(), 
     };
     let options = tpch::Options { files, progress: Some(&advance), ..tpch::Options::default() };
     tpch::generate(output, scale, &options).map_err(|error| match error {
-        tpch::GenerateError::Scale(_) => Failure::usage(error),
+        tpch::GenerateError::Scale(_) | tpch::GenerateError::Io { .. } => Failure::usage(error),
         _ => Failure::query(error),
     })?;
     if let Some(bar) = &bar {

@@ -193,7 +193,9 @@ fn what_is_not_there_is_named() {
             &["ftp://x/y.parquet", "s3://, http://, https:// or nearside://"],
         ),
         case(&["sql", "-c", "SET nearside.bogus = 1"], 1, &["nearside.bogus", "nearside.offload, nearside.devices"]),
-        case(&["sql", "--data", &data, "-c", "SET nearside.offload = 'sometimes'"], 1, &["auto, always, never"]),
+        case(&["sql", "-c", "SET nearside.offload = 'sometimes'"], 1, &["nearside.offload = 'sometimes'", "auto, always, never"]),
+        case(&["sql", "-c", "SET nearside.verify = 'ja'"], 1, &["nearside.verify = 'ja'", "`true` or `false`"]),
+        case(&["sql", "--device", "/no/such/folder=embedded", "-c", "SELECT 1"], 2, &["--device /no/such/folder=embedded: No"]),
         case(
             &["tpch", "run", "--data", &format!("{data}/nation.parquet"), "--queries", "1"],
             1,
@@ -201,7 +203,6 @@ fn what_is_not_there_is_named() {
         ),
         case(&["tpch", "run", "--data", &data, "--queries", "23"], 2, &["--queries 23", "1 to 22"]),
         case(&["tpch", "generate", "--scale", "0", "--output", &nothing], 2, &["scale 0"]),
-        case(&["tpch", "generate", "--scale", "0.01", "--output", "/proc/no"], 1, &["/proc/no"]),
     ]);
 }
 
@@ -239,6 +240,7 @@ fn what_cannot_be_written_is_named() {
         ),
     ]);
 }
+        case(&["tpch", "generate", "--scale", "0.01", "--output", "/proc/no"], 2, &["cannot write /proc/no"]),
 
 /// Devices that are none, are not there, or cannot be used so.
 #[test]
@@ -380,9 +382,9 @@ fn daemons_that_cannot_start_say_why() {
     let taken = taken.local_addr().expect("an address").to_string();
     let cases: [(&str, &[&str], i32, &[&str]); 4] = [
         (&root, &["--listen", &taken], 1, &[&taken, "in use", "port 0 takes a free one"]),
-        ("/no/such/folder", &[], 1, &["--root /no/such/folder"]),
+        ("/no/such/folder", &[], 2, &["--root /no/such/folder", "folder of this machine"]),
         (&root, &["--listen", "0.0.0.0:0"], 2, &["--listen 0.0.0.0:0", "ssh -L", "--insecure"]),
-        (&root, &["--listen", "somewhere"], 2, &["--listen somewhere"]),
+        (&root, &["--listen", "somewhere"], 2, &["--listen somewhere", "ADDRESS:PORT"]),
     ];
     for (root, arguments, code, says) in cases {
         let outcome = finish(Daemon::command(root, arguments).spawn().expect("nearsided runs"));
