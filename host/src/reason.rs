@@ -146,6 +146,16 @@ pub enum Reason {
     Replanned,
 }
 
+impl Reason {
+    /// Whether it is that it does not pay, as the device or an estimate has it: nothing has failed.
+    pub fn is_cost(&self) -> bool {
+        matches!(
+            self,
+            Self::BareScan | Self::Cost { .. } | Self::Experience { .. } | Self::Device(DeviceError::Unselective { .. })
+        )
+    }
+}
+
 impl From<DataFusionError> for Reason {
     fn from(error: DataFusionError) -> Self {
         Self::Unplannable(error.strip_backtrace())

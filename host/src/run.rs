@@ -240,8 +240,8 @@ impl Run {
     /// A file that is not the one the table was registered with: no answer over it would be one.
     async fn fall_back(&mut self, reason: Reason) -> Result<()> {
         tracing::debug!(device = %self.offload.connection.url, partition = self.partition, %reason, "the host runs what is missing");
-        self.metrics.push_backs.add(1);
-        self.account.lock().push_backs.push(reason.clone());
+        self.metrics.push_backs.add(reason.is_cost().into());
+        self.account.lock().fallbacks.push(reason.clone());
         match reason {
             Reason::Device(changed @ DeviceError::Changed { .. }) => Err(DataFusionError::External(Box::new(changed))),
             Reason::Device(failure) if !failure.is_hosts_row() && !matches!(failure, DeviceError::Unselective { .. }) => {

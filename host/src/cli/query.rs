@@ -41,8 +41,8 @@ impl Answer {
 
     /// Says on standard error what went wrong on devices, which costs time and not the answer.
     pub(crate) fn note_failures(&self) {
-        let push_backs = nearside::account(&self.plan).push_backs;
-        let failures: BTreeSet<_> = push_backs.iter().filter(|reason| is_failure(reason)).map(Reason::to_string).collect();
+        let fallbacks = nearside::account(&self.plan).fallbacks;
+        let failures: BTreeSet<_> = fallbacks.iter().filter(|reason| is_failure(reason)).map(Reason::to_string).collect();
         for failure in failures {
             eprintln!("note: {failure}; the host did the rest");
         }

@@ -39,7 +39,7 @@ pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> F
 
 /// The file that a device could not read.
 fn accused(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    nearside::account(plan).push_backs.into_iter().find_map(|reason| match reason {
+    nearside::account(plan).fallbacks.into_iter().find_map(|reason| match reason {
         Reason::Device(DeviceError::BadObject { path, .. }) => Some(path),
         _ => None,
     })
