@@ -124,6 +124,7 @@ async fn only_what_is_missing_is_run_again() {
                 DeviceError::BadObject { path, reason } => {
                     DeviceError::BadObject { path: format!("{}/{path}", common::data().display()), reason: reason.clone() }
                 }
+                DeviceError::Busy { reason } => DeviceError::Busy { reason: format!("nearside://flaky:1: {reason}") },
                 other => other.clone(),
             };
             assert!(reasons.iter().all(|reason| *reason == Reason::Device(named.clone())), "{reasons:?}");
