@@ -17,7 +17,7 @@ use object_store::{ListResult, ObjectStore};
 use url::Url;
 
 use super::failure::{self, Failure};
-use super::files;
+use super::files::{self, is_parquet, table_name};
 use super::stores::Stores;
 use super::wire::Wire;
 
@@ -31,6 +31,8 @@ pub(crate) struct SessionArguments {
     #[arg(long = "device", value_name = "[PREFIX=]URL")]
     pub(crate) devices: Vec<String>,
     /// Folder, file or URL (s3://, http://, https://, nearside://); each Parquet file and each folder of Parquet files in it is a table.
+    ///
+    /// A folder at http:// or https:// takes a server that lists it (WebDAV's PROPFIND), a file one that answers range requests.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
     /// Which scans go to a device: what is estimated to pay, whatever it can take, nothing.
@@ -119,9 +121,9 @@ fn only_device(devices: &[String]) -> Result<Option<Url>, Failure> {
 fn location_map(devices: &[String], data: Option<&Url>) -> Result<LocationMap, Failure> {
     let mut entries = vec!["file:///=embedded".to_owned()];
     for device in devices {
+        let wrong = |reason: String| Failure::usage(format!("--device {device}: {reason}"));
         let (prefix, url) = match device.rsplit_once('=') {
             Some((prefix, url)) => (Some(prefix.to_owned()), url),
-        let wrong = |reason: String| Failure::usage(format!("--device {device}: {reason}"));
             None => (data.map(prefix_of), device.as_str()),
         };
         url.parse::<DeviceUrl>().map_err(|error| wrong(error.to_string()))?;
@@ -235,14 +237,10 @@ fn file_name(url: &Url) -> Option<String> {
     path.filename().map(str::to_owned)
 }
 
-fn table_name(file: &str) -> Option<&str> {
-    file.strip_suffix(".parquet").filter(|name| !name.is_empty())
-}
-
 async fn has_parquet(store: &Arc<dyn ObjectStore>, folder: &ObjectPath) -> Result<bool, object_store::Error> {
     let mut files = store.list(Some(folder));
     while let Some(file) = files.try_next().await? {
-        if file.size > 0 && file.location.filename().is_some_and(|name| table_name(name).is_some()) {
+        if file.size > 0 && is_parquet(&file) {
             return Ok(true);
         }
     }
