@@ -7,7 +7,8 @@ use std::str::FromStr;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigField, ConfigOptions, ExtensionOptions, Visit};
 use datafusion::common::{DataFusionError, Result, config_namespace};
 
-use crate::location::{LocationError, LocationMap};
+use crate::location::LocationMap;
+use crate::reason::{external, innermost};
 
 config_namespace! {
     /// Settings of Nearside, `nearside.*`.
@@ -59,7 +60,8 @@ impl ExtensionOptions for NearsideOptions {
         if !names.contains(&name) {
             return Err(DataFusionError::Configuration(format!("there is no setting {name}; there are {}", names.join(", "))));
         }
-        ConfigField::set(self, key, value)
+        let refused = |error| DataFusionError::Configuration(format!("{name} = '{value}': {}", innermost(&error)));
+        ConfigField::set(self, key, value).map_err(refused)
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
@@ -106,6 +108,16 @@ fn lists(list: &str, name: &str) -> bool {
     list.split(',').any(|item| item.trim().trim_end_matches('/').eq_ignore_ascii_case(name))
 }
 
+/// A word that a setting does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is none of {words}")]
+pub struct NoSuchWord {
+    /// What was given, in lower case.
+    pub given: String,
+    /// What there is.
+    pub words: String,
+}
+
 /// A setting with a fixed set of words.
 macro_rules! word_setting {
     ($(#[$meta:meta])* $name:ident { $($(#[$word_meta:meta])* $variant:ident = $word:literal,)* }) => {
@@ -120,12 +132,12 @@ macro_rules! word_setting {
         }
 
         impl FromStr for $name {
-            type Err = DataFusionError;
+            type Err = NoSuchWord;
 
-            fn from_str(text: &str) -> Result<Self> {
+            fn from_str(text: &str) -> Result<Self, NoSuchWord> {
                 match text.trim().to_ascii_lowercase().as_str() {
                     $($word => Ok(Self::$variant),)*
-                    other => Err(DataFusionError::Configuration(format!("{other:?} is none of {}", [$($word),*].join(", ")))),
+                    other => Err(NoSuchWord { given: other.to_owned(), words: [$($word),*].join(", ") }),
                 }
             }
         }
@@ -136,7 +148,7 @@ macro_rules! word_setting {
             }
 
             fn set(&mut self, _key: &str, value: &str) -> Result<()> {
-                *self = value.parse()?;
+                *self = value.parse().map_err(external)?;
                 Ok(())
             }
         }
@@ -173,7 +185,7 @@ impl ConfigField for LocationMap {
     }
 
     fn set(&mut self, _key: &str, value: &str) -> Result<()> {
-        *self = value.parse().map_err(|error: LocationError| DataFusionError::Configuration(error.to_string()))?;
+        *self = value.parse().map_err(external)?;
         Ok(())
     }
 }
@@ -194,7 +206,9 @@ mod tests {
         assert_eq!(settings.offload, Offload::Always);
         assert!(settings.verify && settings.denies_function("LIKE") && !settings.denies_function("sum"));
         let error = options.set("nearside.offload", "sometimes").unwrap_err().to_string();
-        assert!(error.contains("auto, always, never"), "{error}");
+        assert!(error.contains("nearside.offload = 'sometimes': \"sometimes\" is none of auto, always, never"), "{error}");
+        let error = options.set("nearside.verify", "ja").unwrap_err().to_string();
+        assert!(error.contains("nearside.verify = 'ja': provided string was not `true` or `false`"), "{error}");
         options.set("nearside.devices", "s3://lake=nearside://dpu1, file:///=embedded").unwrap();
         let devices = NearsideOptions::of(&options).devices.to_string();
         assert_eq!(devices, "s3://lake/=nearside://dpu1:4774, file:///=embedded");
@@ -203,7 +217,7 @@ mod tests {
         let shown = |entry: ConfigEntry| (entry.key == "nearside.offload").then_some(entry.value);
         assert_eq!(options.entries().into_iter().find_map(shown), Some(Some("always".to_owned())));
         let error = options.set("nearside.devices", "s3://lake/=dpu1").unwrap_err().to_string();
-        assert!(error.contains("nearside://host:4774"), "{error}");
+        assert!(error.contains("nearside.devices = ") && error.contains("nearside://host:4774"), "{error}");
     }
 
     /// Every setting is listed with what it does.

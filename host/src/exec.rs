@@ -23,7 +23,7 @@ use nearside_planner::Fragment;
 use crate::explain;
 use crate::fallback_exec::FallbackExec;
 use crate::metrics::{Account, OffloadMetrics, SharedAccount};
-use crate::offload::Offload;
+use crate::offload::{Offload, Stayed};
 use crate::reason::Reason;
 use crate::run::Run;
 
@@ -42,7 +42,7 @@ enum Decision {
     /// The child is a [`FallbackExec`].
     Offload(Arc<Offload>),
     /// The child runs.
-    Declined(Reason),
+    Declined(Reason, Vec<Stayed>),
 }
 
 impl OffloadExec {
@@ -51,9 +51,9 @@ impl OffloadExec {
         Self::with_decision(Decision::Offload(Arc::new(offload)), Arc::new(FallbackExec::new(plan)))
     }
 
-    /// `plan` runs on the host, for that reason.
-    pub(crate) fn declined(reason: Reason, plan: Arc<dyn ExecutionPlan>) -> Self {
-        Self::with_decision(Decision::Declined(reason), plan)
+    /// `plan` runs on the host, for that reason; `stayed` could not have been offloaded in any case.
+    pub(crate) fn declined(reason: Reason, stayed: Vec<Stayed>, plan: Arc<dyn ExecutionPlan>) -> Self {
+        Self::with_decision(Decision::Declined(reason, stayed), plan)
     }
 
     fn with_decision(decision: Decision, child: Arc<dyn ExecutionPlan>) -> Self {
@@ -75,7 +75,7 @@ impl OffloadExec {
             Decision::Offload(offload) => {
                 Decision::Offload(Arc::new(Offload { count_instructions: true, ..Offload::clone(offload) }))
             }
-            declined @ Decision::Declined(_) => declined.clone(),
+            declined @ Decision::Declined(..) => declined.clone(),
         };
         Self::with_decision(decision, Arc::clone(&self.child))
     }
@@ -84,7 +84,7 @@ impl OffloadExec {
     pub fn declined_reason(&self) -> Option<&Reason> {
         match &self.decision {
             Decision::Offload(_) => None,
-            Decision::Declined(reason) => Some(reason),
+            Decision::Declined(reason, _) => Some(reason),
         }
     }
 
@@ -100,7 +100,7 @@ impl OffloadExec {
     pub fn fragment(&self) -> std::result::Result<Fragment, Reason> {
         match &self.decision {
             Decision::Offload(offload) => Ok(offload.current_program(&offload.capabilities)?.fragment.clone()),
-            Decision::Declined(reason) => Err(reason.clone()),
+            Decision::Declined(reason, _) => Err(reason.clone()),
         }
     }
 
@@ -108,7 +108,7 @@ impl OffloadExec {
     pub fn object(&self) -> Option<&nearside_programs::Object> {
         match &self.decision {
             Decision::Offload(offload) => Some(&offload.program.object),
-            Decision::Declined(_) => None,
+            Decision::Declined(..) => None,
         }
     }
 }
@@ -117,7 +117,7 @@ impl DisplayAs for OffloadExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.decision, format) {
             (Decision::Offload(offload), DisplayFormatType::TreeRender) => explain::tree(offload, f),
-            (Decision::Declined(reason), DisplayFormatType::TreeRender) => writeln!(f, "declined: {reason}"),
+            (Decision::Declined(reason, stayed), DisplayFormatType::TreeRender) => explain::declined_tree(reason, stayed, f),
             (Decision::Offload(offload), format) => {
                 explain::line(offload, f)?;
                 match format {
@@ -125,7 +125,7 @@ impl DisplayAs for OffloadExec {
                     _ => Ok(()),
                 }
             }
-            (Decision::Declined(reason), _) => write!(f, "OffloadExec: declined, reason={reason}"),
+            (Decision::Declined(reason, stayed), _) => explain::declined(reason, stayed, f),
         }
     }
 }
@@ -169,9 +169,9 @@ impl ExecutionPlan for OffloadExec {
         let decision = match &self.decision {
             Decision::Offload(offload) => match child.downcast_ref::<FallbackExec>() {
                 Some(fallback) if offload.stands_for(fallback.plan()) => Decision::Offload(Arc::clone(offload)),
-                _ => Decision::Declined(Reason::Replanned),
+                _ => Decision::Declined(Reason::Replanned, Vec::new()),
             },
-            Decision::Declined(reason) => Decision::Declined(reason.clone()),
+            declined @ Decision::Declined(..) => declined.clone(),
         };
         Ok(Arc::new(Self::with_decision(decision, child)))
     }
@@ -194,7 +194,7 @@ impl ExecutionPlan for OffloadExec {
     fn metrics(&self) -> Option<MetricsSet> {
         match self.decision {
             Decision::Offload(_) => Some(self.metrics.clone_inner()),
-            Decision::Declined(_) => None,
+            Decision::Declined(..) => None,
         }
     }
 

@@ -10,7 +10,8 @@ use nearside_planner::fragment::Function;
 use nearside_programs::Object;
 use nearside_programs::abi::helper::Kind;
 
-use crate::offload::Offload;
+use crate::offload::{Offload, Stayed};
+use crate::reason::Reason;
 use crate::shape::{AggregateState, ShapeOutput};
 
 /// The one line of `EXPLAIN`: device, program, what was pushed, what stayed and why.
@@ -20,6 +21,25 @@ pub(crate) fn line(offload: &Offload, f: &mut fmt::Formatter<'_>) -> fmt::Result
         write!(f, ", {name}={text}")?;
     }
     Ok(())
+}
+
+/// The one line of a scan of which nothing is offloaded: why, and what of the operators above could not have been anyway.
+pub(crate) fn declined(reason: &Reason, stayed: &[Stayed], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "OffloadExec: declined, reason={reason}")?;
+    match stayed {
+        [] => Ok(()),
+        _ => write!(f, ", stayed=[{}]", stayed.iter().map(self::stayed).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The same for `EXPLAIN FORMAT TREE`.
+pub(crate) fn declined_tree(reason: &Reason, stayed: &[Stayed], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "declined: {reason}")?;
+    stayed.iter().try_for_each(|stayed| writeln!(f, "stayed: {}", self::stayed(stayed)))
+}
+
+fn stayed((what, why): &Stayed) -> String {
+    format!("{what}: {why}")
 }
 
 /// The box of `EXPLAIN FORMAT TREE`.
@@ -47,7 +67,7 @@ fn facts(offload: &Offload) -> Vec<(&'static str, String)> {
         }
     }
     add("float_sum", order_dependent(offload));
-    add("stayed", offload.stayed.iter().map(|(what, why)| format!("{what}: {why}")).collect());
+    add("stayed", offload.stayed.iter().map(stayed).collect());
     if let Some(rows) = shape.fetch {
         facts.push(("fetch", rows.to_string()));
     }

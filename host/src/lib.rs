@@ -62,7 +62,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-pub use config::{FloatSum, NearsideOptions, Offload};
+pub use config::{FloatSum, NearsideOptions, NoSuchWord, Offload};
 pub use exec::OffloadExec;
 pub use fallback_exec::FallbackExec;
 pub use metrics::{Account, account};

@@ -28,13 +28,13 @@ pub const DEFAULT_PORT: u16 = 4774;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// An entry has no `=`.
-    #[error("nearside.devices: {entry:?} is not PREFIX=DEVICE")]
+    #[error("{entry:?} is not PREFIX=DEVICE")]
     Entry {
         /// The entry.
         entry: String,
     },
     /// A prefix that is no URL.
-    #[error("nearside.devices: prefix {prefix:?} is not a URL like s3://bucket/ or file:///data/: {reason}")]
+    #[error("prefix {prefix:?} is not a URL like s3://bucket/ or file:///data/: {reason}")]
     Prefix {
         /// The prefix.
         prefix: String,
@@ -93,13 +93,14 @@ impl Location {
         url.strip_prefix(&self.prefix)
     }
 
-    /// A device's error, with the file it is about by the name that people know it by: a path on this machine, or a URL.
+    /// A device's error, with the file it is about by the name that people know it by: a path on this machine, or a URL. A device that is busy is named itself.
     pub fn named(&self, error: DeviceError) -> DeviceError {
         let name = |path: String| format!("{}{path}", self.prefix.strip_prefix("file://").unwrap_or(&self.prefix));
         match error {
             DeviceError::BadObject { path, reason } => DeviceError::BadObject { path: name(path), reason },
             DeviceError::Changed { path, reason } => DeviceError::Changed { path: name(path), reason },
             DeviceError::NotFound { path, reason } => DeviceError::NotFound { path: name(path), reason },
+            DeviceError::Busy { reason } => DeviceError::Busy { reason: format!("{}: {reason}", self.device) },
             other => other,
         }
     }

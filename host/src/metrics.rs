@@ -16,8 +16,8 @@ use crate::reason::Reason;
 pub struct Account {
     /// Sum over partitions. Morsels are numbered within their partition.
     pub ledger: Ledger,
-    /// What devices gave back to the host, in the order it happened.
-    pub push_backs: Vec<Reason>,
+    /// Why the host did what was a device's, in the order it happened: what did not pay, and what failed.
+    pub fallbacks: Vec<Reason>,
     /// Bytes of all programs and parameters that were sent, and parameter updates: not counted here; see the protocol's socket counters.
     pub executions: u64,
 }
@@ -25,7 +25,7 @@ pub struct Account {
 impl Account {
     fn merge(&mut self, other: &Self) {
         self.ledger.merge(&other.ledger);
-        self.push_backs.extend(other.push_backs.iter().cloned());
+        self.fallbacks.extend(other.fallbacks.iter().cloned());
         self.executions += other.executions;
     }
 }
@@ -64,9 +64,9 @@ type OfTiming = fn(&nearside_device::ledger::Timing) -> u64;
 #[derive(Clone)]
 pub(crate) struct OffloadMetrics {
     pub baseline: BaselineMetrics,
-    /// Executions that ended early, for whatever reason.
+    /// Executions that did not begin, or ended early, because they do not pay: failures do not count.
     pub push_backs: Count,
-    /// Rows that the host computed instead.
+    /// Rows of the fragment's result that the host computed instead, for whatever reason.
     pub fallback_rows: Count,
     rows_in: Count,
     /// Of [`Self::rows_in`], those of the execution that runs now.

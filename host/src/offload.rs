@@ -18,6 +18,9 @@ use crate::program::Program;
 use crate::reason::Reason;
 use crate::shape::Shape;
 
+/// What stays on the host above a fragment, and why.
+pub(crate) type Stayed = (String, Reason);
+
 /// A fragment that goes to a device.
 #[derive(Clone, Debug)]
 pub(crate) struct Offload {
@@ -30,7 +33,7 @@ pub(crate) struct Offload {
     pub location: Location,
     pub options: NearsideOptions,
     /// What stays on the host above it, and why.
-    pub stayed: Vec<(String, Reason)>,
+    pub stayed: Vec<Stayed>,
     /// Rows leave in the order of the input.
     pub ordered: bool,
     /// How often each block of byte code runs is wanted, too.

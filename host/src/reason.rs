@@ -1,5 +1,7 @@
 //! Why something was not offloaded: one type for the plan's recogniser, the planner's refusals and what happens at run time.
 
+use std::error::Error;
+
 use datafusion::common::DataFusionError;
 use nearside_device::DeviceError;
 use nearside_planner::Refusal;
@@ -144,6 +146,16 @@ pub enum Reason {
     Replanned,
 }
 
+impl Reason {
+    /// Whether it is that it does not pay, as the device or an estimate has it: nothing has failed.
+    pub fn is_cost(&self) -> bool {
+        matches!(
+            self,
+            Self::BareScan | Self::Cost { .. } | Self::Experience { .. } | Self::Device(DeviceError::Unselective { .. })
+        )
+    }
+}
+
 impl From<DataFusionError> for Reason {
     fn from(error: DataFusionError) -> Self {
         Self::Unplannable(error.strip_backtrace())
@@ -154,4 +166,14 @@ impl From<Refusal> for Reason {
     fn from(refusal: Refusal) -> Self {
         Self::Planner(refusal.to_string())
     }
+}
+
+/// What is at the bottom of an error, without the names of the layers it came through.
+pub(crate) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().map_or(error, innermost)
+}
+
+/// An error of ours as DataFusion's.
+pub(crate) fn external(error: impl Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }

@@ -19,7 +19,7 @@ use crate::exec::OffloadExec;
 use crate::expression::Moment;
 use crate::extract::{Chain, Climb, file_scan, file_url, over, parquet_scan, scan_shape};
 use crate::location::Location;
-use crate::offload::Offload;
+use crate::offload::{Offload, Stayed};
 use crate::program::Program;
 use crate::reason::Reason;
 use crate::shape::{Shape, ShapeOutput};
@@ -96,8 +96,8 @@ impl Pass<'_> {
         };
         match location.and_then(|location| self.target(chain, location)) {
             // A query that DataFusion can plan is never failed for a part of it that it cannot.
-            Ok(target) => self.offload(chain, &target, parent).or_else(|error| decline(chain, error.into())),
-            Err(reason) => decline(chain, reason),
+            Ok(target) => self.offload(chain, &target, parent).or_else(|error| decline(chain, error.into(), Vec::new())),
+            Err(reason) => decline(chain, reason, Vec::new()),
         }
     }
 
@@ -144,12 +144,12 @@ impl Pass<'_> {
         let mut climb = Climb::new(chain, target.shape.clone(), &self.options, &supports)?;
         let program = match self.compile(&climb.shape, &target.capabilities) {
             Ok(program) => program,
-            Err(reason) => return decline(chain, reason),
+            Err(reason) => return decline(chain, reason, climb.stayed),
         };
         if self.options.offload == Policy::Auto {
             let estimate = Estimate { shape: &climb.shape, program: &program, plan: &climb.plan, scan: target.scan, late: &[] };
             if let Err(reason) = estimate.pays(Moment::Plan, &target.connection.experience) {
-                return decline(chain, reason);
+                return decline(chain, reason, climb.stayed);
             }
         }
         let is_projection = matches!(climb.shape.output, ShapeOutput::Project(_));
@@ -195,7 +195,7 @@ fn put_back(
 }
 
 /// The chain as it was, with the reason at its scan.
-fn decline(chain: &Chain, reason: Reason) -> Result<Arc<dyn ExecutionPlan>> {
-    let declined: Arc<dyn ExecutionPlan> = Arc::new(OffloadExec::declined(reason, Arc::clone(chain.scan())));
+fn decline(chain: &Chain, reason: Reason, stayed: Vec<Stayed>) -> Result<Arc<dyn ExecutionPlan>> {
+    let declined: Arc<dyn ExecutionPlan> = Arc::new(OffloadExec::declined(reason, stayed, Arc::clone(chain.scan())));
     chain.nodes[1..].iter().try_fold(declined, |input, node| over(node, input))
 }

@@ -28,7 +28,7 @@ use crate::footers::known_rows;
 use crate::metrics::{OffloadMetrics, SharedAccount};
 use crate::offload::Offload;
 use crate::program::Program;
-use crate::reason::Reason;
+use crate::reason::{Reason, external, innermost};
 use crate::verify;
 
 /// The execution of one partition.
@@ -240,10 +240,10 @@ impl Run {
     /// A file that is not the one the table was registered with: no answer over it would be one.
     async fn fall_back(&mut self, reason: Reason) -> Result<()> {
         tracing::debug!(device = %self.offload.connection.url, partition = self.partition, %reason, "the host runs what is missing");
-        self.metrics.push_backs.add(1);
-        self.account.lock().push_backs.push(reason.clone());
+        self.metrics.push_backs.add(reason.is_cost().into());
+        self.account.lock().fallbacks.push(reason.clone());
         match reason {
-            Reason::Device(changed @ DeviceError::Changed { .. }) => Err(DataFusionError::External(Box::new(changed))),
+            Reason::Device(changed @ DeviceError::Changed { .. }) => Err(external(changed)),
             Reason::Device(failure) if !failure.is_hosts_row() && !matches!(failure, DeviceError::Unselective { .. }) => {
                 self.run_child(Some(failure)).await
             }
@@ -290,13 +290,16 @@ fn ended_early(url: &str) -> DeviceError {
     DeviceError::Unreachable { url: url.to_owned(), reason: "the execution ended before it was finished".into() }
 }
 
-/// The child's error stands; where the device was the only way to the data, it says so.
+/// The child's error stands; where the device was the only way to the data, it says so. Of a device that is lost nothing else is to be said.
 fn blame(offload: &Offload, failure: Option<DeviceError>, child: DataFusionError) -> DataFusionError {
     match failure {
-        Some(failure) if !offload.location.readable_elsewhere() => {
-            let child = child.to_string().replace('\n', " ");
-            DataFusionError::External(Box::new(OnlyThere { failure, child }))
-        }
+        Some(failure) if !offload.location.readable_elsewhere() => match failure {
+            DeviceError::Unreachable { .. } => external(failure),
+            _ => {
+                let child = innermost(&child).to_string().replace('\n', " ");
+                external(OnlyThere { failure, child })
+            }
+        },
         _ => child,
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::ObjectStore;
 use url::Url;
 
 use crate::devices::Devices;
 use crate::location::DeviceUrl;
+use crate::reason::external;
 
 /// The session's registry, which also knows `nearside://host:port`.
 #[derive(Debug)]
@@ -43,8 +44,4 @@ impl ObjectStoreRegistry for Registry {
             self.devices.objects(device).map_err(external)
         })
     }
-}
-
-fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -16,6 +16,9 @@ use crate::offload::Offload;
 /// How far floating-point sums may be apart, relative to the larger: the order of additions differs, in DataFusion itself as well.
 const FLOAT_TOLERANCE: f64 = 1e-12;
 
+/// What a difference may come from that is nobody's fault.
+const EXCEPTIONS: &str = "if it is about NaNs or sums of floats, see the exceptions under \"What is offloaded\" in docs/sql.md";
+
 /// Compares the rows of one partition, in any order; partial aggregates after merging them.
 ///
 /// # Errors
@@ -32,7 +35,7 @@ pub(crate) async fn compare(
     let outcome = if offload.shape.fetch.is_some() { same_count(&device, &host) } else { same_rows(&device, &host)? };
     outcome.map_err(|difference| {
         let (url, program) = (&offload.connection.url, offload.program.short_digest());
-        DataFusionError::Execution(format!("nearside.verify: device {url}, program {program}: {difference}"))
+        DataFusionError::Execution(format!("nearside.verify: device {url}, program {program}: {difference}; {EXCEPTIONS}"))
     })
 }
 

@@ -23,7 +23,7 @@ pub use root::Root;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "nearsided", version, about = "Runs parts of SQL queries beside the Parquet files they read")]
 pub struct Config {
-    /// The files: a directory, or an object store's URL (s3://bucket/prefix; credentials, region and endpoint from AWS_* variables).
+    /// The files: a folder, or an object store's URL (s3://bucket/prefix; credentials, region and endpoint from AWS_* variables).
     #[arg(long, value_name = "DIR|URL")]
     pub root: Root,
 
@@ -68,7 +68,7 @@ pub enum DaemonError {
         listen: String,
     },
     /// No address.
-    #[error("--listen {listen}: {reason}")]
+    #[error("--listen {listen}: {reason}; it is ADDRESS:PORT, like 127.0.0.1:4774")]
     Listen {
         /// What was asked for.
         listen: String,
@@ -102,7 +102,7 @@ pub enum DaemonError {
 impl DaemonError {
     /// Whether other arguments would help.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Exposed { .. } | Self::Listen { .. })
+        matches!(self, Self::Exposed { .. } | Self::Listen { .. } | Self::Root { root: Root::Directory(_), .. })
     }
 }
 

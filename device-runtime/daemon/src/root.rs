@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use nearside_device::{Config as DeviceConfig, Device, Embedded};
+use nearside_device::{Config as DeviceConfig, Device, DeviceError, Embedded};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, parse_url_opts};
 use url::Url;
@@ -16,6 +16,9 @@ use crate::{Config, DaemonError};
 
 /// How long a store may take to show that it is there.
 const STORE_ANSWER_TIME: Duration = Duration::from_secs(20);
+
+/// Most characters of what a store says.
+const STORE_CHARS: usize = 400;
 
 /// Where the files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,18 +58,29 @@ impl fmt::Display for Root {
 /// The device over the configured root.
 pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Device>, DaemonError> {
     let device = device_config(config);
+    let failed = |reason: String| DaemonError::Root { root: config.root.clone(), reason };
     match &config.root {
         Root::Directory(path) => {
             let opened = Embedded::directory(path, device);
-            Ok(opened.map_err(|error| DaemonError::Root { root: config.root.clone(), reason: error.to_string() })?)
+            Ok(opened.map_err(|error| failed(no_folder(error)))?)
         }
         Root::Store(url) => {
-            let failed = |reason: String| DaemonError::Root { root: config.root.clone(), reason };
-            let (store, prefix) = parse_url_opts(url, environment()).map_err(|error| failed(error.to_string()))?;
+            // Who writes `http` means it.
+            let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
+            let options = environment().chain(plain);
+            let (store, prefix) = parse_url_opts(url, options).map_err(|error| failed(error.to_string()))?;
             let store: Arc<dyn ObjectStore> = Arc::from(store);
             probe(&store, &prefix).await.map_err(failed)?;
             Ok(Embedded::object_store(store, prefix, device))
         }
+    }
+}
+
+/// A device knows its root as any other object of its; people name a folder.
+fn no_folder(error: DeviceError) -> String {
+    match error {
+        DeviceError::NotFound { reason, .. } => format!("not a folder of this machine: {reason}"),
+        other => other.to_string(),
     }
 }
 
@@ -90,10 +104,16 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 async fn probe(store: &Arc<dyn ObjectStore>, prefix: &ObjectPath) -> Result<(), String> {
     let mut listed = store.list(Some(prefix));
     match tokio::time::timeout(STORE_ANSWER_TIME, listed.next()).await {
-        Ok(Some(Err(error))) => Err(error.to_string()),
+        Ok(Some(Err(error))) => Err(one_line(&error.to_string())),
         Ok(_) => Ok(()),
         Err(_) => Err(format!("no answer within {STORE_ANSWER_TIME:?}")),
     }
+}
+
+/// What a store says, without a page for people with a browser.
+fn one_line(text: &str) -> String {
+    let said = text.split_once("<!").map_or(text, |(said, _)| said);
+    said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(STORE_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -45,10 +45,10 @@ fn what_cannot_start_says_why() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let cases: [(&[&str], i32, &[&str]); 4] = [
-        (&["--root", "/nonexistent/x"], 1, &["/nonexistent/x"]),
+        (&["--root", "/nonexistent/x"], 2, &["--root /nonexistent/x: not a folder of this machine: No such file"]),
         (&["--root", root, "--listen", &taken], 1, &[&taken, "in use"]),
         (&["--root", root, "--listen", "0.0.0.0:0"], 2, &["0.0.0.0:0", "TLS", "ssh -L", "--insecure"]),
-        (&["--root", root, "--listen", "nowhere"], 2, &["nowhere"]),
+        (&["--root", root, "--listen", "4774"], 2, &["--listen 4774", "ADDRESS:PORT", "127.0.0.1:4774"]),
     ];
     for (arguments, code, parts) in cases {
         let (exit, text) = complaint(&fail(arguments));

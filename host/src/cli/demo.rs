@@ -1,7 +1,7 @@
 //! `nearside` alone: makes data, runs three queries with and without offload, and shows what happened.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::util::pretty::pretty_format_batches;
@@ -44,7 +44,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "Nearside: TPC-H at scale {SCALE} in {}, an embedded device beside it.", data.display())?;
     for (number, question) in QUERIES {
-        show(&mut out, &host, &near, number, question).await?;
+        show(&mut out, &data, (&host, &near), number, question).await?;
     }
     writeln!(out, "\nAll answers are DataFusion's own. Next: nearside sql --data {}", data.display())?;
     Ok(())
@@ -72,8 +72,8 @@ fn tables() -> Result<PathBuf, Failure> {
 
 async fn show(
     out: &mut impl Write,
-    host: &SessionContext,
-    near: &SessionContext,
+    data: &Path,
+    (host, near): (&SessionContext, &SessionContext),
     number: u8,
     question: &str,
 ) -> Result<(), Failure> {
@@ -86,7 +86,7 @@ async fn show(
         writeln!(out, "{}", shortened(line))?;
     }
     if let Some(offload) = first_offload(&answer.plan) {
-        show_program(out, offload)?;
+        show_program(out, offload, &command(data, sql))?;
     }
     writeln!(out, "\n── result\n{}", pretty_format_batches(&answer.batches).map_err(Failure::query)?)?;
     match tpch::difference(&expected.batches, &answer.batches).map_err(Failure::query)? {
@@ -103,7 +103,7 @@ fn first_offload(plan: &Arc<dyn ExecutionPlan>) -> Option<&OffloadExec> {
     }
 }
 
-fn show_program(out: &mut impl Write, offload: &OffloadExec) -> Result<(), Failure> {
+fn show_program(out: &mut impl Write, offload: &OffloadExec, command: &str) -> Result<(), Failure> {
     let Some(object) = offload.object() else { return Ok(()) };
     let text = object.disassemble().with_comments().to_string();
     let lines: Vec<_> = text.lines().collect();
@@ -112,9 +112,15 @@ fn show_program(out: &mut impl Write, offload: &OffloadExec) -> Result<(), Failu
         writeln!(out, "{line}")?;
     }
     if lines.len() > PROGRAM_LINES {
-        writeln!(out, "  … {} more lines: nearside compile --target columnar", lines.len() - PROGRAM_LINES)?;
+        writeln!(out, "  … {} more lines:\n{command}", lines.len() - PROGRAM_LINES)?;
     }
     Ok(())
+}
+
+/// The command line that prints all programs of a query, for a shell. The queries of TPC-H have nothing that a shell replaces.
+fn command(data: &Path, sql: &str) -> String {
+    let lines = sql.lines().map(str::trim).filter(|line| !line.starts_with("--"));
+    format!("nearside compile --target columnar --data \"{}\" -c \"{}\"", data.display(), lines.collect::<Vec<_>>().join(" "))
 }
 
 fn show_ledger(out: &mut impl Write, account: &Account, expected: &Answer, answer: &Answer) -> Result<(), Failure> {
@@ -159,4 +165,19 @@ fn shortened(line: &str) -> String {
 
 fn ms(answer: &Answer) -> f64 {
     answer.elapsed.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell takes the command as it is printed.
+    #[test]
+    fn commands_can_be_pasted() {
+        for (number, _) in QUERIES {
+            let command = command(Path::new("/a b"), tpch::query(number));
+            assert!(command.contains("--data \"/a b\" -c \"select "), "{command}");
+            assert!(command.matches('"').count() == 4 && !command.contains(['\n', '$', '`', '\\', '!']), "{command}");
+        }
+    }
 }

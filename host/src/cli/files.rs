@@ -1,7 +1,9 @@
 //! Tables from files: those of `--data`, and those that a query names by path or URL. What cannot be read is named, with the reason and the way out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use async_trait::async_trait;
 use datafusion::catalog::{DynamicFileCatalog, Session, TableProvider, UrlTableFactory};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -14,11 +16,12 @@ use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, future};
 use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
-use super::failure::{message, unreachable};
+use super::failure::{message, of_store, unreachable};
 use super::scans::is_about_a_file;
 
 /// Most footers that are read to find the file that is to blame.
@@ -28,6 +31,7 @@ const SUSPECTS_MAX: usize = 10_000;
 pub(crate) async fn parquet_table(state: &SessionState, url: &ListingTableUrl) -> Result<ListingTable> {
     let made = async {
         let options = ParquetReadOptions::default().to_listing_options(state.config(), state.default_table_options());
+        let options = options.with_file_extension(extension(state, url).await?);
         let config = ListingTableConfig::new(url.clone()).with_listing_options(options);
         let config = if url.is_collection() { config.infer_partitions_from_path(state).await? } else { config };
         ListingTable::try_new(config.infer_schema(state).await?)
@@ -36,6 +40,42 @@ pub(crate) async fn parquet_table(state: &SessionState, url: &ListingTableUrl) -
         Ok(table) if !table.schema().fields().is_empty() => Ok(table),
         made => Err(explained(state, url, made.err()).await),
     }
+}
+
+/// The table that a file's name gives: Parquet files end in `.parquet`, in any case.
+pub(crate) fn table_name(file: &str) -> Option<&str> {
+    let (name, extension) = file.rsplit_once('.')?;
+    (extension.eq_ignore_ascii_case("parquet") && !name.is_empty()).then_some(name)
+}
+
+/// Whether it is one by its name.
+pub(crate) fn is_parquet(file: &ObjectMeta) -> bool {
+    file.location.filename().is_some_and(|name| table_name(name).is_some())
+}
+
+/// How the names of a table's files end: DataFusion reads those of one spelling, and skips the others without a word.
+async fn extension(state: &dyn Session, url: &ListingTableUrl) -> Result<String> {
+    let store = state.runtime_env().object_store(url)?;
+    let mut files = parquet_files(state, &store, url).await?;
+    let mut extensions = BTreeSet::new();
+    while let Some(file) = files.try_next().await? {
+        extensions.extend(file.location.extension().map(|extension| format!(".{extension}")));
+    }
+    let last = extensions.pop_last().unwrap_or_else(|| ".parquet".to_owned());
+    match extensions.pop_last() {
+        None => Ok(last),
+        Some(other) => Err(plan_datafusion_err!("its files end in {other} and in {last}; rename them, so that all end alike")),
+    }
+}
+
+/// The Parquet files at a URL.
+async fn parquet_files<'a>(
+    state: &'a dyn Session,
+    store: &'a Arc<dyn ObjectStore>,
+    url: &'a ListingTableUrl,
+) -> Result<BoxStream<'a, Result<ObjectMeta>>> {
+    let files = url.list_all_files(state, store.as_ref(), "").await?;
+    Ok(files.try_filter(|file| future::ready(is_parquet(file))).boxed())
 }
 
 /// The URLs at which a plan's tables have files; a folder that a statement has declared with its columns may be empty.
@@ -101,7 +141,7 @@ impl UrlTableFactory for UrlTables {
         let made = self.0.try_new(name).await;
         let usable = |table: &Arc<dyn TableProvider>| !table.schema().fields().is_empty();
         match made {
-            Ok(Some(table)) if usable(&table) => Ok(Some(table)),
+            Ok(Some(table)) if usable(&table) => self.whole(name, table).await.map(Some),
             Ok(_) if !names_a_file(name) => Ok(None),
             made => {
                 let state = self.state().ok_or_else(|| plan_datafusion_err!("the session has ended"))?;
@@ -112,6 +152,15 @@ impl UrlTableFactory for UrlTables {
 }
 
 impl UrlTables {
+    /// The table, if none of its folder's files are left out.
+    async fn whole(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
+        let (url, Some(state)) = (ListingTableUrl::parse(name)?, self.state()) else { return Ok(table) };
+        if url.is_collection() {
+            extension(&state, &url).await.map_err(|error| error_at(&url, &error))?;
+        }
+        Ok(table)
+    }
+
     fn state(&self) -> Option<SessionState> {
         let session = self.0.session_store().get_session().upgrade()?;
         session.read().as_any().downcast_ref::<SessionState>().cloned()
@@ -119,7 +168,7 @@ impl UrlTables {
 }
 
 fn names_a_file(name: &str) -> bool {
-    name.contains('/') || name.ends_with(".parquet")
+    name.contains('/') || table_name(name).is_some()
 }
 
 /// Why there is no table at a URL. The error that it could not be made for, if there is one, stands unless a better one is found.
@@ -130,22 +179,50 @@ pub(crate) async fn explained(state: &dyn Session, url: &ListingTableUrl, error:
     };
     match (found, error) {
         (Some(reason), _) => DataFusionError::Plan(reason),
-        (None, Some(error)) => DataFusionError::Plan(format!("{}: {}", shown(url.get_url()), message(&error))),
+        (None, Some(error)) => conflict(state, url).await.unwrap_or_else(|| error_at(url, &error)),
         (None, None) if url.is_collection() => DataFusionError::Plan(format!("{}: no Parquet file there", shown(url.get_url()))),
         (None, None) => DataFusionError::Plan(format!("{}: no such file", shown(url.get_url()))),
     }
 }
 
+fn error_at(url: &ListingTableUrl, error: &DataFusionError) -> DataFusionError {
+    DataFusionError::Plan(format!("{}: {}", shown(url.get_url()), message(error)))
+}
+
+/// Two files at a URL of which no one table can be made, if that is so.
+async fn conflict(state: &dyn Session, url: &ListingTableUrl) -> Option<DataFusionError> {
+    let store = state.runtime_env().object_store(url).ok()?;
+    let mut files = parquet_files(state, &store, url).await.ok()?.take(SUSPECTS_MAX);
+    let mut known = BTreeMap::<String, (Field, String)>::new();
+    while let Some(file) = files.try_next().await.ok()? {
+        let schema = DFParquetMetadata::new(store.as_ref(), &file).fetch_schema().await.ok()?;
+        for field in schema.fields() {
+            let place = || format!("{}{}", prefix(url), file.location);
+            let (first, where_first) = known.entry(field.name().clone()).or_insert_with(|| (Field::clone(field), place()));
+            if first.try_merge(field).is_err() {
+                let (name, here) = (field.name(), place());
+                let error = plan_datafusion_err!(
+                    "column {name} is {} in {where_first} and {} in {here}; write it with one type, or put the files into two folders",
+                    first.data_type(),
+                    field.data_type()
+                );
+                return Some(error_at(url, &error));
+            }
+        }
+    }
+    None
+}
+
 /// The first thing at a URL that is wrong.
 async fn suspect(state: &dyn Session, store: &Arc<dyn ObjectStore>, url: &ListingTableUrl) -> Option<String> {
-    let files = async { url.list_all_files(state, store.as_ref(), ".parquet").await?.take(SUSPECTS_MAX).try_collect().await };
+    let files = async { parquet_files(state, store, url).await?.take(SUSPECTS_MAX).try_collect().await };
     let files: Vec<ObjectMeta> = match files.await {
         Ok(files) => files,
         Err(error) => {
             return Some(unreachable(&error).unwrap_or_else(|| format!("{}: {}", shown(url.get_url()), message(&error))));
         }
     };
-    for file in files.iter().filter(|file| file.location.extension() == Some("parquet")) {
+    for file in &files {
         if let Some(reason) = blemish(store, file).await {
             return Some(format!("{}{}: {reason}", prefix(url), file.location));
         }
@@ -163,7 +240,11 @@ async fn blemish(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Option<Stri
             Some("the file has no columns; write it again, or remove it".to_owned())
         }
         Ok(_) => None,
-        Err(error) => Some(format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error)))),
+        Err(error) => {
+            Some(of_store(&error).unwrap_or_else(|| {
+                format!("not a whole Parquet file ({}); copy it again, or remove it", plain(&message(&error)))
+            }))
+        }
     }
 }
 

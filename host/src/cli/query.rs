@@ -41,18 +41,18 @@ impl Answer {
 
     /// Says on standard error what went wrong on devices, which costs time and not the answer.
     pub(crate) fn note_failures(&self) {
-        let push_backs = nearside::account(&self.plan).push_backs;
-        let failures: BTreeSet<_> = push_backs.iter().filter(|reason| is_failure(reason)).map(Reason::to_string).collect();
+        let fallbacks = nearside::account(&self.plan).fallbacks;
+        let failures: BTreeSet<_> = fallbacks.iter().filter(|reason| is_failure(reason)).map(Reason::to_string).collect();
         for failure in failures {
             eprintln!("note: {failure}; the host did the rest");
         }
     }
 }
 
-/// Whether something is broken; being busy, or a result that is better computed here, is not.
+/// Whether a device could not do its part; a result that is better computed here is no failure.
 fn is_failure(reason: &Reason) -> bool {
     match reason {
-        Reason::Device(DeviceError::Busy { .. } | DeviceError::Unselective { .. }) => false,
+        Reason::Device(DeviceError::Unselective { .. }) => false,
         Reason::Device(error) => !error.is_hosts_row(),
         // What a quarantine is for has been said, if it was a fault.
         other => matches!(other, Reason::BadDevice(_)),
@@ -165,5 +165,20 @@ fn no_such_table(context: &SessionContext, table: &str) -> String {
     match tables.is_empty() {
         true => format!("there is no table {table}, nor any other: give --data, or name a file, FROM 'orders.parquet'"),
         false => format!("there is no table {table}; there are {}", tables.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What costs time because a device could not do its part is said; what does not pay there, or is a row of the host's, is not.
+    #[test]
+    fn failures_are_told_from_decisions() {
+        let busy = DeviceError::Busy { reason: "1 executions are running".into() };
+        let lost = DeviceError::Unreachable { url: "nearside://a:1".into(), reason: "refused".into() };
+        assert!([busy, lost].map(Reason::Device).iter().all(is_failure));
+        assert!(!is_failure(&Reason::Device(DeviceError::Unselective { returned: 2, eligible: 1 })));
+        assert!(!is_failure(&Reason::BareScan));
     }
 }

@@ -15,13 +15,13 @@ use nearside::Reason;
 use nearside_device::DeviceError;
 use parquet::errors::ParquetError;
 
-use super::failure::{Failure, message};
+use super::failure::{Failure, message, of_store, unreachable};
 
 /// The failure of a plan that ran; where a file could not be decoded, with its name.
 pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> Failure {
     let text = message(error);
     let accused = accused(plan);
-    if accused.is_none() && !is_about_a_file(error) {
+    if unreachable(error).is_some() || (accused.is_none() && !is_about_a_file(error)) {
         return Failure::query(text);
     }
     let mut files = files(plan);
@@ -34,12 +34,13 @@ pub(crate) fn blame(plan: &Arc<dyn ExecutionPlan>, error: &DataFusionError) -> F
         (Some(file), 0) => file.clone(),
         (Some(file), others) => format!("{file} or one of {others} others that the query reads"),
     };
-    Failure::query(format!("{place}: {text}; copy the file again, or remove it"))
+    let way_out = if of_store(error).is_some() { "" } else { "; copy the file again, or remove it" };
+    Failure::query(format!("{place}: {text}{way_out}"))
 }
 
 /// The file that a device could not read.
 fn accused(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    nearside::account(plan).push_backs.into_iter().find_map(|reason| match reason {
+    nearside::account(plan).fallbacks.into_iter().find_map(|reason| match reason {
         Reason::Device(DeviceError::BadObject { path, .. }) => Some(path),
         _ => None,
     })

@@ -17,7 +17,7 @@ use object_store::{ListResult, ObjectStore};
 use url::Url;
 
 use super::failure::{self, Failure};
-use super::files;
+use super::files::{self, is_parquet, table_name};
 use super::stores::Stores;
 use super::wire::Wire;
 
@@ -31,6 +31,8 @@ pub(crate) struct SessionArguments {
     #[arg(long = "device", value_name = "[PREFIX=]URL")]
     pub(crate) devices: Vec<String>,
     /// Folder, file or URL (s3://, http://, https://, nearside://); each Parquet file and each folder of Parquet files in it is a table.
+    ///
+    /// A folder at http:// or https:// takes a server that lists it (WebDAV's PROPFIND), a file one that answers range requests.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
     /// Which scans go to a device: what is estimated to pay, whatever it can take, nothing.
@@ -67,7 +69,7 @@ impl LeftOut {
 /// Opens a session and registers the tables.
 pub(crate) async fn open(arguments: &SessionArguments) -> Result<Session, Failure> {
     let data = match &arguments.data {
-        Some(data) => Some(base_url(data)?),
+        Some(data) => Some(base_url(data).map_err(|reason| Failure::usage(format!("--data {data}: {reason}")))?),
         None => only_device(&arguments.devices)?,
     };
     // Files are listed for each query: what was added or replaced meanwhile is seen, and not only by the next session.
@@ -96,13 +98,13 @@ fn configure(context: &SessionContext, devices: LocationMap, offload: Offload) {
 }
 
 /// The URL that a folder, a file or a URL names; folders end in a slash.
-fn base_url(data: &str) -> Result<Url, Failure> {
-    if data.contains("://") {
-        return Url::parse(data).map_err(|error| Failure::usage(format!("--data {data}: {error}")));
+fn base_url(place: &str) -> Result<Url, String> {
+    if place.contains("://") {
+        return Url::parse(place).map_err(|error| error.to_string());
     }
-    let path = std::fs::canonicalize(data).map_err(|error| Failure::usage(format!("--data {data}: {error}")))?;
+    let path = std::fs::canonicalize(place).map_err(|error| error.to_string())?;
     let url = if path.is_dir() { Url::from_directory_path(&path) } else { Url::from_file_path(&path) };
-    url.map_err(|()| Failure::usage(format!("--data {data}: not a path a URL can name")))
+    url.map_err(|()| "not a path a URL can name".to_owned())
 }
 
 /// The daemon whose own files are meant when there is nothing but one `--device nearside://…`.
@@ -119,18 +121,17 @@ fn only_device(devices: &[String]) -> Result<Option<Url>, Failure> {
 fn location_map(devices: &[String], data: Option<&Url>) -> Result<LocationMap, Failure> {
     let mut entries = vec!["file:///=embedded".to_owned()];
     for device in devices {
+        let wrong = |reason: String| Failure::usage(format!("--device {device}: {reason}"));
         let (prefix, url) = match device.rsplit_once('=') {
             Some((prefix, url)) => (Some(prefix.to_owned()), url),
             None => (data.map(prefix_of), device.as_str()),
         };
-        url.parse::<DeviceUrl>().map_err(|error| Failure::usage(format!("--device {device}: {error}")))?;
+        url.parse::<DeviceUrl>().map_err(|error| wrong(error.to_string()))?;
         match prefix {
             // What only the daemon has needs no entry.
             Some(prefix) if prefix.starts_with("nearside://") => {}
-            Some(prefix) => entries.push(format!("{}={url}", base_url(&prefix)?)),
-            None => {
-                return Err(Failure::usage(format!("--device {device}: say for which files, PREFIX={device}, or give --data")));
-            }
+            Some(prefix) => entries.push(format!("{}={url}", base_url(&prefix).map_err(wrong)?)),
+            None => return Err(wrong(format!("say for which files, PREFIX={device}, or give --data"))),
         }
     }
     entries.join(", ").parse().map_err(Failure::usage)
@@ -236,14 +237,10 @@ fn file_name(url: &Url) -> Option<String> {
     path.filename().map(str::to_owned)
 }
 
-fn table_name(file: &str) -> Option<&str> {
-    file.strip_suffix(".parquet").filter(|name| !name.is_empty())
-}
-
 async fn has_parquet(store: &Arc<dyn ObjectStore>, folder: &ObjectPath) -> Result<bool, object_store::Error> {
     let mut files = store.list(Some(folder));
     while let Some(file) = files.try_next().await? {
-        if file.size > 0 && file.location.filename().is_some_and(|name| table_name(name).is_some()) {
+        if file.size > 0 && is_parquet(&file) {
             return Ok(true);
         }
     }

@@ -79,7 +79,7 @@ pub(crate) fn write_tables(output: &Path, scale: f64, files: u32) -> Result<(), 
     };
     let options = tpch::Options { files, progress: Some(&advance), ..tpch::Options::default() };
     tpch::generate(output, scale, &options).map_err(|error| match error {
-        tpch::GenerateError::Scale(_) => Failure::usage(error),
+        tpch::GenerateError::Scale(_) | tpch::GenerateError::Io { .. } => Failure::usage(error),
         _ => Failure::query(error),
     })?;
     if let Some(bar) = &bar {
@@ -104,7 +104,7 @@ struct Figures {
     bytes_returned: u64,
     /// Bytes through the sockets of daemons for planning and running the query, both directions, HTTP/2 included.
     bytes_socket: u64,
-    /// Times a device gave work back.
+    /// Partitions of fragments that devices gave back, or were not asked for, because they do not pay.
     push_backs: usize,
     /// Whether the answer without offload is the same; absent if it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +170,7 @@ async fn run_query(session: &Session, plain: Option<&SessionContext>, number: u8
         bytes_read: sum(|morsel| morsel.bytes_read),
         bytes_returned: account.ledger.work.returned_bytes,
         bytes_socket,
-        push_backs: account.push_backs.len(),
+        push_backs: account.fallbacks.iter().filter(|reason| reason.is_cost()).count(),
         verified,
     })
 }

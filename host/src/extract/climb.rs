@@ -16,6 +16,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use super::super::shape::{Shape, ShapeOutput, conjuncts};
 use super::{Chain, aggregate, over, round_robin};
 use crate::config::NearsideOptions;
+use crate::offload::Stayed;
 use crate::reason::Reason;
 
 /// Whether a program can be made of a shape; the reason if not.
@@ -32,7 +33,7 @@ pub(crate) struct Climb {
     /// Operators that stay above, lowest first; their inputs are to be replaced.
     pub above: Vec<Arc<dyn ExecutionPlan>>,
     /// What stayed, and why.
-    pub stayed: Vec<(String, Reason)>,
+    pub stayed: Vec<Stayed>,
 }
 
 impl Climb {

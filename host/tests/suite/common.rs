@@ -7,7 +7,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use nearside::tpch;
+use nearside::{OffloadExec, tpch};
 use tempfile::TempDir;
 
 /// Small row groups, so that there are several; large tables in three files.
@@ -86,4 +86,10 @@ pub(crate) fn sorted_lines(batches: &[RecordBatch]) -> Vec<String> {
 /// A plan as `EXPLAIN` prints it.
 pub(crate) fn explain(plan: &Arc<dyn ExecutionPlan>) -> String {
     datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string()
+}
+
+/// The sum of a metric of all offloaded fragments.
+pub(crate) fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> usize {
+    let own = plan.metrics().filter(|_| plan.is::<OffloadExec>()).and_then(|metrics| metrics.sum_by_name(name));
+    own.map_or(0, |value| value.as_usize()) + plan.children().into_iter().map(|child| metric(child, name)).sum::<usize>()
 }

@@ -118,12 +118,13 @@ async fn only_what_is_missing_is_run_again() {
                 "{sql} after {completes}\n{}",
                 common::explain(&plan)
             );
-            let reasons = nearside::account(&plan).push_backs;
-            // The device knows its file as `x`, people by its whole path.
+            let reasons = nearside::account(&plan).fallbacks;
+            // The device knows its file as `x`, people by its whole path; and itself not at all.
             let named = match &error {
                 DeviceError::BadObject { path, reason } => {
                     DeviceError::BadObject { path: format!("{}/{path}", common::data().display()), reason: reason.clone() }
                 }
+                DeviceError::Busy { reason } => DeviceError::Busy { reason: format!("nearside://flaky:1: {reason}") },
                 other => other.clone(),
             };
             assert!(reasons.iter().all(|reason| *reason == Reason::Device(named.clone())), "{reasons:?}");
@@ -138,7 +139,7 @@ async fn programs_that_keep_trapping_are_quarantined() {
     let (context, device) = flaky(0, DeviceError::Trap { reason: "division".into() }).await;
     let mut last = Vec::new();
     for _ in 0..5 {
-        last = nearside::account(&common::run(&context, SQL[2]).await.0).push_backs;
+        last = nearside::account(&common::run(&context, SQL[2]).await.0).fallbacks;
     }
     assert!(matches!(last.as_slice(), [Reason::Quarantined { .. }, ..]), "{last:?}");
     assert!(device.executions.load(Ordering::Relaxed) < 5 * 2);
@@ -179,7 +180,9 @@ async fn unreachable_devices_are_named() {
     common::register(&mapped, &location).await;
     let (plan, given) = common::run(&mapped, tpch::query(6)).await;
     assert_eq!(common::lines(&given), common::lines(&common::run(&plain, tpch::query(6)).await.1));
-    let reasons = nearside::account(&plan).push_backs;
+    assert_eq!(common::metric(&plan, "push_backs"), 0, "a failure is no push-back");
+    assert!(common::metric(&plan, "fallback_rows") > 0);
+    let reasons = nearside::account(&plan).fallbacks;
     assert!(matches!(reasons.as_slice(), [Reason::Device(DeviceError::Unreachable { .. }), ..]), "{reasons:?}");
 }
 
@@ -197,6 +200,6 @@ async fn aggregates_over_nothing_are_no_failures() {
         let (plan, rows) = common::run(&context, sql).await;
         assert_eq!(common::lines(&rows), common::lines(&common::run(&never, sql).await.1), "{sql}");
         let account = nearside::account(&plan);
-        assert!(account.executions > 0 && account.push_backs.is_empty(), "{sql}: {:?}", account.push_backs);
+        assert!(account.executions > 0 && account.fallbacks.is_empty(), "{sql}: {:?}", account.fallbacks);
     }
 }

@@ -39,6 +39,20 @@ async fn declined_scans_say_why() {
     assert!(denied.contains("reason=device embedded is denied"), "{denied}");
 }
 
+/// What could not be offloaded anyway says why beside the reason for which nothing is.
+#[tokio::test]
+async fn declined_scans_say_what_stayed() {
+    let context = common::embedded(SessionConfig::new().with_target_partitions(2), "auto").await;
+    for (sql, reason) in [
+        ("SELECT count(*) FROM orders WHERE arrow_cast(o_orderdate, 'Timestamp(s)') > '1970-01-02'", ": type Timestamp"),
+        ("SELECT count(*) FROM orders WHERE abs(o_orderkey) > 1", ": function abs"),
+        ("SELECT count(*) FROM orders GROUP BY upper(o_orderstatus)", "AggregateExec: function upper"),
+    ] {
+        let text = plan(&context, sql).await;
+        assert!(text.contains("declined, reason=bare scan") && text.contains(", stayed=[") && text.contains(reason), "{text}");
+    }
+}
+
 /// Conjuncts that no program has stay in a filter above; the others are pushed.
 #[tokio::test]
 async fn filters_are_split() {

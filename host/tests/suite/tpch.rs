@@ -17,7 +17,7 @@ async fn check(config: &SessionConfig, queries: impl IntoIterator<Item = u8>) {
         let explain = common::explain(&plan);
         assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number}\n{explain}");
         let account = nearside::account(&plan);
-        assert_eq!(account.push_backs, [], "Q{number}\n{explain}");
+        assert_eq!(account.fallbacks, [], "Q{number}\n{explain}");
         assert!(account.executions > 0 || !OFFLOADED.contains(&number), "Q{number} has nothing offloaded\n{explain}");
     }
 }
@@ -67,7 +67,7 @@ async fn check_with(settings: &[(&str, &str)]) {
         let (plan, given) = common::run(&embedded, benchmark::query(number)).await;
         let explain = common::explain(&plan);
         assert_eq!(common::sorted_lines(&given), common::sorted_lines(&expected), "Q{number} {settings:?}\n{explain}");
-        assert_eq!(nearside::account(&plan).push_backs, [], "Q{number} {settings:?}\n{explain}");
+        assert_eq!(nearside::account(&plan).fallbacks, [], "Q{number} {settings:?}\n{explain}");
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -140,7 +142,7 @@ fn a_broken_file_beside_others_is_left_out() {
     let cases: [(&[u8], Spoil<'_>, &str); 4] = [
         (b"", &nothing_more, "supplier.parquet: the file is empty (0 bytes)"),
         (b"name,price\n", &nothing_more, "supplier.parquet: not a whole Parquet file"),
-        (b"", &two_schemas, "supplier/: "),
+        (b"", &two_schemas, "supplier/: column x is "),
         (&whole(), &two_forms, "are of one name; rename one, or remove it"),
     ];
     for (bytes, more, reason) in cases {
@@ -193,7 +195,9 @@ fn what_is_not_there_is_named() {
             &["ftp://x/y.parquet", "s3://, http://, https:// or nearside://"],
         ),
         case(&["sql", "-c", "SET nearside.bogus = 1"], 1, &["nearside.bogus", "nearside.offload, nearside.devices"]),
-        case(&["sql", "--data", &data, "-c", "SET nearside.offload = 'sometimes'"], 1, &["auto, always, never"]),
+        case(&["sql", "-c", "SET nearside.offload = 'sometimes'"], 1, &["nearside.offload = 'sometimes'", "auto, always, never"]),
+        case(&["sql", "-c", "SET nearside.verify = 'ja'"], 1, &["nearside.verify = 'ja'", "`true` or `false`"]),
+        case(&["sql", "--device", "/no/such/folder=embedded", "-c", "SELECT 1"], 2, &["--device /no/such/folder=embedded: No"]),
         case(
             &["tpch", "run", "--data", &format!("{data}/nation.parquet"), "--queries", "1"],
             1,
@@ -201,7 +205,6 @@ fn what_is_not_there_is_named() {
         ),
         case(&["tpch", "run", "--data", &data, "--queries", "23"], 2, &["--queries 23", "1 to 22"]),
         case(&["tpch", "generate", "--scale", "0", "--output", &nothing], 2, &["scale 0"]),
-        case(&["tpch", "generate", "--scale", "0.01", "--output", "/proc/no"], 1, &["/proc/no"]),
     ]);
 }
 
@@ -237,6 +240,7 @@ fn what_cannot_be_written_is_named() {
             2,
             &["-o /no/such/x.o", "cannot be written"],
         ),
+        case(&["tpch", "generate", "--scale", "0.01", "--output", "/proc/no"], 2, &["cannot write /proc/no"]),
     ]);
 }
 
@@ -315,6 +319,82 @@ fn rows_of_the_host_are_no_failures() {
     }
 }
 
+/// A difference that has a documented reason points to it.
+#[test]
+fn verify_names_its_exceptions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().display().to_string();
+    let copy = format!("COPY (SELECT * FROM (VALUES (arrow_cast('NaN', 'Float64')), (0.5)) AS t(x)) TO '{data}/t.parquet'");
+    assert_eq!(run(["sql", "-c", &copy]).code, Some(0));
+    let sql = "SET nearside.verify = true; SELECT count(*) FROM t WHERE x > 1";
+    check(&[case(&["sql", "--data", &data, "--offload", "always", "-c", sql], 1, &["nearside.verify", "NaN", "docs/sql.md"])]);
+}
+
+/// `.PARQUET` is as good as `.parquet`; a folder with both would be read by half, so it is refused.
+#[test]
+fn extensions_of_any_case() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, several) = (folder.path().display().to_string(), folder.path().join("several"));
+    fs::create_dir(&several).expect("a folder");
+    for path in [folder.path().join("t.PARQUET"), several.join("a.PARQUET")] {
+        fs::copy(TABLES.path().join("nation.parquet"), path).expect("a copy");
+    }
+    let count =
+        |table: &str| run(["sql", "--data", &data, "--format", "csv", "-c", &format!("SELECT count(*) AS n FROM {table}")]);
+    for table in ["t", "several", &format!("'{data}/t.PARQUET'"), &format!("'{data}/several/'")] {
+        assert_eq!(count(table).stdout, "n\n25\n", "{table}");
+    }
+    fs::copy(TABLES.path().join("nation.parquet"), several.join("b.parquet")).expect("a copy");
+    for table in ["several", &format!("'{data}/several/'")] {
+        let outcome = count(table);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains("end in .PARQUET and in .parquet; rename"), "{outcome:?}");
+    }
+}
+
+/// A web server that knows whole files and nothing else; its URL.
+fn web_server(folder: &Path) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (url, folder) = (format!("http://{}", listener.local_addr().expect("an address")), folder.to_owned());
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.expect("a connection"));
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && connection.read_until(b'\n', &mut head).is_ok_and(|len| len > 0) {}
+            let head = String::from_utf8_lossy(&head);
+            let mut words = head.split_whitespace();
+            let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let (status, body) = match fs::read(folder.join(path.trim_start_matches('/'))) {
+                _ if method == "PROPFIND" => ("405 Method Not Allowed", b"<!DOCTYPE HTML>\n<p>no\n".to_vec()),
+                Ok(file) => ("200 OK", file),
+                Err(_) => ("404 Not Found", Vec::new()),
+            };
+            let len = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nConnection: close\r\n\r\n"
+            );
+            let body = if method == "HEAD" { &[] } else { body.as_slice() };
+            // Who asks for a range may have heard enough.
+            let _ = connection.get_mut().write_all(&[head.as_bytes(), body].concat());
+        }
+    });
+    url
+}
+
+/// What a web server cannot do is no fault of its files, and no page of HTML.
+#[test]
+fn servers_that_cannot_do_it_are_named() {
+    let url = web_server(TABLES.path());
+    let (file, none) = (format!("{url}/supplier.parquet"), format!("{url}/none.parquet"));
+    let by_url = |url: &str| SQL.replace("supplier", &format!("'{url}'"));
+    let (data, no_listing) = (format!("--data {url}"), "does not list (WebDAV's PROPFIND: 405 Method Not Allowed); name a file");
+    check(&[
+        case(&["sql", "-c", &by_url(&file)], 1, &[&file, "does not answer range requests"]),
+        case(&["sql", "--data", &file, "-c", SQL], 1, &[&file, "does not answer range requests"]),
+        case(&["sql", "-c", &by_url(&none)], 1, &[&none, "no such file, or a folder", no_listing]),
+        case(&["sql", "--data", &url, "-c", SQL], 1, &[&data, no_listing]),
+    ]);
+}
+
 /// Another version's device is told from one that is none, both by name, and neither is a reason to hang.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_versions_and_strangers_are_told_apart() {
@@ -380,9 +460,9 @@ fn daemons_that_cannot_start_say_why() {
     let taken = taken.local_addr().expect("an address").to_string();
     let cases: [(&str, &[&str], i32, &[&str]); 4] = [
         (&root, &["--listen", &taken], 1, &[&taken, "in use", "port 0 takes a free one"]),
-        ("/no/such/folder", &[], 1, &["--root /no/such/folder"]),
+        ("/no/such/folder", &[], 2, &["--root /no/such/folder", "folder of this machine"]),
         (&root, &["--listen", "0.0.0.0:0"], 2, &["--listen 0.0.0.0:0", "ssh -L", "--insecure"]),
-        (&root, &["--listen", "somewhere"], 2, &["--listen somewhere"]),
+        (&root, &["--listen", "somewhere"], 2, &["--listen somewhere", "ADDRESS:PORT"]),
     ];
     for (root, arguments, code, says) in cases {
         let outcome = finish(Daemon::command(root, arguments).spawn().expect("nearsided runs"));

@@ -99,5 +99,6 @@ fn a_plain_read_that_breaks_off_names_it() {
 fn assert_failed(name: &str, outcome: &Outcome, url: &str) {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{name}: {}", outcome.stderr);
     let said = outcome.stderr.as_str();
-    assert!(said.starts_with("error: ") && said.contains(url) && said.lines().count() == 1, "{name}: {said}");
+    let is_clear = said.starts_with(&format!("error: device {url}: ")) && said.ends_with("is nearsided running there?\n");
+    assert!(is_clear && said.lines().count() == 1 && !said.contains(" error: "), "{name}: {said}");
 }

@@ -61,7 +61,7 @@ async fn aggregates_move_little() {
         let (plan, bytes) = measure(&context, &device, tpch::query(number)).await;
         let account = nearside::account(&plan);
         println!("query {number}: {bytes} bytes over the socket, {} of them results", account.ledger.work.returned_bytes);
-        assert!(account.executions > 0 && account.push_backs.is_empty(), "query {number}: {account:?}");
+        assert!(account.executions > 0 && account.fallbacks.is_empty(), "query {number}: {account:?}");
         assert!(bytes < BOUND, "query {number} moved {bytes} bytes");
         assert!(bytes > account.ledger.work.returned_bytes, "query {number}: the ledger says more than the socket");
     }
