@@ -28,6 +28,9 @@ const OUTPUT: usize = 7;
 /// Arrays begin at cache lines, and not all at the same place of a page: copies would evict each other.
 const STAGGER: usize = 128;
 
+/// Bytes of each column that are fetched ahead: once some of a page are, the processor goes on by itself.
+const FETCHED_LEN: usize = 1024;
+
 /// Where everything is.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
@@ -108,6 +111,14 @@ impl Data {
     pub(crate) fn values(&self, column: usize, first: usize, rows: usize) -> &[u8] {
         let width = self.step.columns[column].width();
         &self.arena.bytes()[self.places.columns[column].clone()][first * width..][..rows * width]
+    }
+
+    /// Has the processor begin to fetch the columns from this row on, so that it does something while a program works on the rows before.
+    pub(crate) fn fetch(&self, first: usize) {
+        for (column, place) in self.step.columns.iter().zip(&self.places.columns) {
+            let start = place.start + first * column.width();
+            self.arena.fetch(start..place.end.min(start + FETCHED_LEN));
+        }
     }
 
     /// For a machine that works in place: what batches add to is zero again.

@@ -121,6 +121,7 @@ impl Machine for Batches {
             for (column, place) in places.columns.iter().enumerate() {
                 memory[place.clone()].copy_from_slice(data.values(column, first, places.rows));
             }
+            data.fetch(first + places.rows);
             sum = sum.wrapping_add(call(module, cage, *address)?);
             output[data.output_of(first, places.rows)].copy_from_slice(&cage.region(0)[places.output.clone()]);
         }

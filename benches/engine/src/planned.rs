@@ -65,11 +65,11 @@ struct Planned {
 impl Planned {
     /// The rows of a batch that pass; `None`: all.
     fn select(&mut self, columns: &[Option<ArrayRef>], rows: usize) -> Result<Option<BooleanBuffer>> {
-        let mut selected: Option<BooleanBuffer> = None;
-        for conjunct in 0..self.program.manifest().selects.len() {
-            selected = Some(self.worker.select(conjunct, columns, rows, selected.as_ref())?);
+        let conjuncts: Vec<usize> = (0..self.program.manifest().selects.len()).collect();
+        if conjuncts.is_empty() {
+            return Ok(None);
         }
-        Ok(selected)
+        Ok(Some(self.worker.select(&conjuncts, columns, rows, None)?))
     }
 
     fn aggregate(&mut self, columns: &[Option<ArrayRef>], rows: usize, selected: Option<BooleanBuffer>) -> Result<()> {

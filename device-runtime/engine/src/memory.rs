@@ -167,6 +167,23 @@ impl<'a> Memory<'a> {
         Ok(&mut self.bytes[range])
     }
 
+    /// As many bytes to read as to write, for a helper.
+    ///
+    /// # Errors
+    /// As [`Memory::read`] of the first, then as [`Memory::write`] of the second, also if they overlap.
+    pub fn read_and_write(&mut self, from: u64, to: u64, len: usize) -> Result<(&[u8], &mut [u8]), HelperFault> {
+        let (source, target) = (self.range(from, len, Operation::Load)?, self.range(to, len, Operation::Store)?);
+        if source.end <= target.start {
+            let (head, tail) = self.bytes.split_at_mut(target.start);
+            return Ok((&head[source], &mut tail[..len]));
+        }
+        if target.end <= source.start {
+            let (head, tail) = self.bytes.split_at_mut(source.start);
+            return Ok((&tail[..len], &mut head[target]));
+        }
+        Err(HelperFault::Memory { operation: Operation::Store, address: to as u32, len: len as u64 })
+    }
+
     /// `len` bytes at `address`, whether the program may write them or not: what a helper tells the program.
     pub(crate) fn write_as_host(&mut self, address: u64, len: usize) -> Result<&mut [u8], HelperFault> {
         let range = self.range(address, len, Operation::Load)?;

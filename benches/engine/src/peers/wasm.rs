@@ -75,6 +75,7 @@ impl Machine for Wasm {
             for (column, place) in places.columns.iter().enumerate() {
                 bytes[place.clone()].copy_from_slice(data.values(column, first, places.rows));
             }
+            data.fetch(first + places.rows);
             sum = sum.wrapping_add(run.call(&mut *store, 0).map_err(plain)?);
             output[data.output_of(first, places.rows)].copy_from_slice(&memory.data(&*store)[places.output.clone()]);
         }

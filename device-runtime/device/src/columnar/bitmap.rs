@@ -52,11 +52,16 @@ pub(super) fn read(bitmap: &[u8], count: usize) -> BooleanBuffer {
     BooleanBuffer::new(Buffer::from(&bitmap[..count.div_ceil(8)]), 0, count)
 }
 
-/// The first `count` bits that are set in both.
-pub(super) fn read_both(a: &[u8], b: &[u8], count: usize) -> BooleanBuffer {
-    let words = |bitmap| <[u8]>::as_chunks::<8>(bitmap).0[..count.div_ceil(64)].iter().copied().map(u64::from_le_bytes);
-    let both: Vec<u64> = words(a).zip(words(b)).map(|(a, b)| a & b).collect();
-    BooleanBuffer::new(Buffer::from_vec(both), 0, count)
+/// Clears what the first `count` bits of another bitmap do not have; whether any are left.
+pub(super) fn keep(bitmap: &mut [u8], other: &[u8], count: usize) -> bool {
+    let (words, others) = (bitmap.as_chunks_mut::<8>().0.iter_mut(), other.as_chunks::<8>().0.iter());
+    let mut left = 0;
+    for (word, other) in words.zip(others).take(count.div_ceil(64)) {
+        let both = u64::from_le_bytes(*word) & u64::from_le_bytes(*other);
+        *word = both.to_le_bytes();
+        left |= both;
+    }
+    left != 0
 }
 
 /// Calls `visit` with every row whose bit is set, ascending. `bitmap` is zero beyond the row count.

@@ -109,9 +109,18 @@ impl Program {
 
     /// Whether `main` leaves rows that are not selected alone, as helpers for numbers do: to copy the others together then gains nothing.
     pub fn main_skips_rows(&self) -> bool {
-        let is_text = |column: &u32| self.manifest.columns[*column as usize].value_type == ValueType::Utf8;
         let is_aggregate = matches!(self.manifest.output, Output::Aggregate { .. });
-        is_aggregate && self.main.as_ref().is_some_and(|main| main.loads.is_empty() && !main.named.iter().any(is_text))
+        is_aggregate && self.main.as_ref().is_some_and(|main| self.is_helpers_for_numbers(main))
+    }
+
+    /// The same of a conjunct: it takes a whole batch faster than anybody copies the rows together that are selected.
+    pub(crate) fn select_skips_rows(&self, conjunct: usize) -> bool {
+        self.selects.get(conjunct).is_some_and(|entry| self.is_helpers_for_numbers(entry))
+    }
+
+    fn is_helpers_for_numbers(&self, entry: &Entry) -> bool {
+        let is_text = |column: &u32| self.manifest.columns[*column as usize].value_type == ValueType::Utf8;
+        entry.loads.is_empty() && !entry.named.iter().any(is_text)
     }
 
     /// Whether there is anything to run: a projection of plain columns without a filter has no code.

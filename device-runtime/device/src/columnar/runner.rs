@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Decimal128Type;
 use nearside_engine::{Fuel, Module};
 use nearside_programs::abi::columnar::FAULT_ARITHMETIC;
@@ -135,10 +134,11 @@ impl Runner {
         place.of_mut(self.cage.region_mut(INPUT))
     }
 
-    /// The first rows that the last call's result and its selection both have. The program cannot write the selection.
-    pub(super) fn selected(&self, rows: usize) -> BooleanBuffer {
+    /// Leaves in the selection what the last call's result has, too; whether that is anything. The program cannot write the selection.
+    pub(super) fn keep_selected(&mut self, rows: usize) -> bool {
         let Layout { result, selection, .. } = &*self.layout;
-        bitmap::read_both(result.of(self.work()), selection.of(self.cage.region(INPUT)), rows)
+        let [input, work] = self.cage.regions_mut([INPUT, WORK]);
+        bitmap::keep(selection.of_mut(input), result.of(work), rows)
     }
 
     /// Region [`WORK`].

@@ -54,34 +54,43 @@ impl Worker {
         self.output.clone()
     }
 
-    /// Which of the selected rows (`None`: all) a conjunct selects. None other, whatever the program says.
+    /// Which of the selected rows (`None`: all) some conjuncts all select. None other, whatever the program says.
     ///
     /// # Errors
     /// [`DeviceError::Trap`] and what [`Worker::new`] cannot know: [`DeviceError::Internal`] if a column is missing.
     pub fn select(
         &mut self,
-        conjunct: usize,
+        conjuncts: &[usize],
         columns: &[Option<ArrayRef>],
         rows: usize,
         selection: Option<&BooleanBuffer>,
     ) -> Result<BooleanBuffer, DeviceError> {
         let program = self.runner.program.clone();
-        let entry = program.selects.get(conjunct);
-        let entry = entry.ok_or_else(|| DeviceError::Internal { reason: format!("there is no conjunct {conjunct}") })?;
         check_rows(program.manifest(), columns, rows, selection)?;
         if (1..=BATCH_ROWS_MAX as usize).contains(&rows) {
             self.write_selection(selection, rows);
-            self.call_whole(entry, &Batch::new(columns, rows, 0..rows))?;
-            return Ok(self.runner.selected(rows));
+            return self.select_batch(&program, conjuncts, &Batch::new(columns, rows, 0..rows));
         }
         let mut passed = BooleanBufferBuilder::new(rows);
         for slice in slices(rows) {
             let len = slice.len();
             self.write_selection(selection.map(|bits| bits.slice(slice.start, len)).as_ref(), len);
-            self.call_whole(entry, &Batch::new(columns, rows, slice))?;
-            passed.append_buffer(&self.runner.selected(len));
+            passed.append_buffer(&self.select_batch(&program, conjuncts, &Batch::new(columns, rows, slice))?);
         }
         Ok(passed.finish())
+    }
+
+    /// The same of one batch, whose selection is in the cage.
+    fn select_batch(&mut self, program: &Program, conjuncts: &[usize], batch: &Batch<'_>) -> Result<BooleanBuffer, DeviceError> {
+        for &conjunct in conjuncts {
+            let entry = program.selects.get(conjunct);
+            let entry = entry.ok_or_else(|| DeviceError::Internal { reason: format!("there is no conjunct {conjunct}") })?;
+            self.call_whole(entry, batch)?;
+            if !self.runner.keep_selected(batch.rows) {
+                break;
+            }
+        }
+        Ok(bitmap::read(self.runner.selection_mut(), batch.rows))
     }
 
     /// The projection of the selected rows (`None`: all), in order.

@@ -47,22 +47,23 @@ impl Batch {
 pub(super) fn select(
     worker: &mut Worker,
     program: &Program,
-    conjuncts: &[usize],
+    mut conjuncts: &[usize],
     mut batch: Batch,
 ) -> Result<Option<BooleanBuffer>, DeviceError> {
-    for (position, &conjunct) in conjuncts.iter().enumerate() {
-        if batch.is_void() {
-            break;
-        }
-        let rest = &conjuncts[position..];
-        if let Some(compact) = batch.compacted_if_sparse(&columns_of(program, rest))? {
-            let passed = select(worker, program, rest, compact)?;
+    while !conjuncts.is_empty() && !batch.is_void() {
+        let skips = conjuncts.iter().take_while(|conjunct| program.select_skips_rows(**conjunct)).count();
+        if skips == 0
+            && let Some(compact) = batch.compacted_if_sparse(&columns_of(program, conjuncts))?
+        {
+            let passed = select(worker, program, conjuncts, compact)?;
             return Ok(match (batch.selected, passed) {
                 (Some(wanted), Some(passed)) => Some(spread(&wanted, &passed)),
                 (wanted, _) => wanted,
             });
         }
-        batch.selected = Some(worker.select(conjunct, &batch.columns, batch.rows, batch.selected.as_ref())?);
+        let (now, later) = conjuncts.split_at(skips.max(1));
+        batch.selected = Some(worker.select(now, &batch.columns, batch.rows, batch.selected.as_ref())?);
+        conjuncts = later;
     }
     Ok(batch.selected)
 }

@@ -99,6 +99,15 @@ impl Cage {
         &mut self.mapping.bytes_mut()[range]
     }
 
+    /// The same of several regions.
+    ///
+    /// # Panics
+    /// One of them does not exist, or is asked for twice.
+    pub fn regions_mut<const COUNT: usize>(&mut self, indices: [usize; COUNT]) -> [&mut [u8]; COUNT] {
+        let ranges = indices.map(|index| self.range(index));
+        self.mapping.bytes_mut().get_disjoint_mut(ranges).expect("different regions")
+    }
+
     /// Makes a region `len` bytes long; what it gains is zero. Nothing happens if it is as long already.
     ///
     /// # Errors

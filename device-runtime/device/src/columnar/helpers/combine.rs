@@ -66,15 +66,21 @@ pub(super) fn bitmap_count(
 
 /// The bitmap at an address, zero beyond the batch's rows.
 pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
-    let mut words = [[0; 8]; WORDS];
+    let mut words: Bitmap = [[0; 8]; WORDS];
     words.copy_from_slice(words_of(memory.read(address, BITMAP_LEN as usize)?));
     cut(&mut words, call.batch.rows);
     Ok(words)
 }
 
-/// The rows to look at.
-pub(super) fn selection(call: &BatchHelpers<'_>, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
-    read(call, call.layout.selection.address.into(), memory)
+/// The rows to look at, and a bitmap to write.
+pub(super) fn selection_and<'m>(
+    call: &BatchHelpers<'_>,
+    bitmap: u64,
+    memory: &'m mut Memory<'_>,
+) -> Result<(&'m [Word], &'m mut [Word]), HelperFault> {
+    let selection = call.layout.selection.address.into();
+    let (selected, target) = memory.read_and_write(selection, bitmap, BITMAP_LEN as usize)?;
+    Ok((words_of(selected), target.as_chunks_mut().0))
 }
 
 /// Clears what is not in `others`.

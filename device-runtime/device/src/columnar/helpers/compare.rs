@@ -4,7 +4,6 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
-use nearside_programs::abi::columnar::BITMAP_LEN;
 use nearside_programs::manifest::{comparison_key, comparison_key_f32};
 
 use super::super::load;
@@ -96,15 +95,14 @@ fn write<const COLUMNS: usize>(
     memory: &mut Memory<'_>,
     compare: impl FnOnce(&mut [Word]) -> Option<()>,
 ) -> Result<u64, HelperFault> {
-    let selected = combine::selection(call, memory)?;
-    let (words, _) = memory.write(bitmap, BITMAP_LEN as usize)?.as_chunks_mut();
-    let (rows, beyond) = words.split_at_mut(call.words());
+    let (selected, target) = combine::selection_and(call, bitmap, memory)?;
+    let (rows, beyond) = target.split_at_mut(call.words());
     compare(rows).ok_or(HelperFault::Missing)?;
     for array in arrays {
         keep_valid(array.nulls(), rows);
     }
+    combine::keep(rows, selected);
     beyond.fill([0; 8]);
-    combine::keep(words, &selected);
     Ok(0)
 }
 

@@ -11,7 +11,6 @@ use arrow::error::ArrowError;
 use hashbrown::{HashMap, HashSet};
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::Parameters;
-use nearside_programs::abi::columnar::BITMAP_LEN;
 
 use super::super::bitmap;
 use super::super::text::{TextColumn, Texts, truths};
@@ -205,10 +204,9 @@ fn write_selected(
     address: u64,
     memory: &mut Memory<'_>,
 ) -> Result<u64, HelperFault> {
-    let selected = combine::selection(call, memory)?;
-    let bytes = memory.write(address, BITMAP_LEN as usize)?;
-    bitmap::write(truths, bytes);
-    combine::keep(bytes.as_chunks_mut().0, &selected);
+    let (selected, target) = combine::selection_and(call, address, memory)?;
+    bitmap::write(truths, target.as_flattened_mut());
+    combine::keep(target, selected);
     Ok(0)
 }
 

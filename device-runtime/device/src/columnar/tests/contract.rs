@@ -121,7 +121,7 @@ fn other_rows_are_left_out() {
         });
         for options in engines() {
             let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
-            assert_eq!(worker.select(0, &columns, 4, Some(&selection)).unwrap(), selection);
+            assert_eq!(worker.select(&[0], &columns, 4, Some(&selection)).unwrap(), selection);
         }
     }
 }
@@ -146,9 +146,9 @@ fn long_batches_are_cut() {
     for options in engines() {
         let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
         let selection = BooleanBuffer::collect_bool(rows, |row| row % 3 == 0);
-        let selected = worker.select(0, &columns, rows, Some(&selection)).unwrap();
+        let selected = worker.select(&[0], &columns, rows, Some(&selection)).unwrap();
         assert_eq!(selected, BooleanBuffer::collect_bool(rows, |row| row % 15 == 0));
-        assert_eq!(worker.select(0, &columns, rows, None).unwrap(), BooleanBuffer::collect_bool(rows, |row| row % 5 == 0));
+        assert_eq!(worker.select(&[0], &columns, rows, None).unwrap(), BooleanBuffer::collect_bool(rows, |row| row % 5 == 0));
     }
 }
 
@@ -180,7 +180,7 @@ fn instructions_are_counted() {
     let options = Options { count_instructions: true, ..Options::default() };
     let mut worker = loaded.worker(&sample().schema(), &options, 8).unwrap();
     for _ in 0..2 {
-        worker.select(0, &columns, 4, None).unwrap();
+        worker.select(&[0], &columns, 4, None).unwrap();
     }
     assert_eq!(worker.take_blocks(), [(0, 2, 2), (2, 8, 2), (4, 2, 1)]);
     assert_eq!(worker.take_blocks(), []);
@@ -365,6 +365,6 @@ fn requests_are_checked() {
     assert!(refused(worker(Arc::new(other), good.clone())));
     assert!(refused(worker(Arc::new(sample().schema().project(&[0]).unwrap()), good)));
     let mut worker = loaded.worker(&sample().schema(), &Options::default(), 8).unwrap();
-    let missing = worker.select(0, &only(&sample(), &[0]), 4, None);
+    let missing = worker.select(&[0], &only(&sample(), &[0]), 4, None);
     assert!(matches!(missing, Err(DeviceError::Internal { .. })), "{missing:?}");
 }

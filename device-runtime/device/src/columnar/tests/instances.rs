@@ -60,7 +60,7 @@ fn sums_wait() {
     let mut worker = instance.bind().unwrap().unbind().bind().unwrap();
     for _ in 0..3 {
         let columns = only(&table, loaded.program.select_columns(0));
-        let selected = worker.select(0, &columns, 3, None).unwrap();
+        let selected = worker.select(&[0], &columns, 3, None).unwrap();
         worker.aggregate(&only(&table, loaded.program.main_columns()), 3, Some(&selected), &mut |_| ()).unwrap();
         worker = worker.unbind().bind().unwrap();
     }

@@ -63,14 +63,25 @@ impl Loaded {
         Ok(batches)
     }
 
+    /// The rows that pass the conjuncts one by one, each with its columns alone, and all of them at once.
+    fn selected(&self, worker: &mut Worker, table: &RecordBatch) -> Result<Option<BooleanBuffer>, DeviceError> {
+        let (rows, conjuncts) = (table.num_rows(), Vec::from_iter(0..self.program.manifest().selects.len()));
+        let mut selection: Option<BooleanBuffer> = None;
+        for &conjunct in &conjuncts {
+            let columns = only(table, self.program.select_columns(conjunct));
+            selection = Some(worker.select(&[conjunct], &columns, rows, selection.as_ref())?);
+        }
+        if conjuncts.len() > 1 {
+            let needed: Vec<u32> =
+                conjuncts.iter().flat_map(|&conjunct| self.program.select_columns(conjunct)).copied().collect();
+            assert_eq!(Some(worker.select(&conjuncts, &only(table, &needed), rows, None)?), selection);
+        }
+        Ok(selection)
+    }
+
     fn run_with(&self, worker: &mut Worker, table: &RecordBatch) -> Result<Vec<RecordBatch>, DeviceError> {
         let rows = table.num_rows();
-        let mut selection: Option<BooleanBuffer> = None;
-        for conjunct in 0..self.program.manifest().selects.len() {
-            // As in a pipeline whose rows are not few.
-            let columns = only(table, self.program.select_columns(conjunct));
-            selection = Some(worker.select(conjunct, &columns, rows, selection.as_ref())?);
-        }
+        let selection = self.selected(worker, table)?;
         let columns = only(table, self.program.main_columns());
         match self.program.manifest().output {
             Output::Project(_) => Ok(vec![worker.project(&columns, rows, selection.as_ref())?]),

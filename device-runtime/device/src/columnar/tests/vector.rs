@@ -171,7 +171,7 @@ fn check(calls: &[(u32, &[Argument])], expected: impl Fn(usize) -> bool) {
             let columns = only(&table, &[0, 1, 2, 3, 4, 5, 6]);
             let third = BooleanBuffer::collect_bool(ROWS, |row| row % 3 == 1);
             for selection in [None, Some(third)] {
-                let selected = worker.select(0, &columns, ROWS, selection.as_ref()).unwrap();
+                let selected = worker.select(&[0], &columns, ROWS, selection.as_ref()).unwrap();
                 let is_selected = |row: usize| selection.as_ref().is_none_or(|selection| selection.value(row));
                 let expected: Vec<usize> = (0..ROWS).filter(|row| is_selected(*row) && expected(*row)).collect();
                 assert_eq!(selected.set_indices().collect::<Vec<_>>(), expected, "{options:?}");

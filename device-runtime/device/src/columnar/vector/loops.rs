@@ -11,6 +11,13 @@ pub(super) const WORD_ROWS: usize = 64;
 /// If so few of 64 rows are selected, looking at those alone is less work, and fewer cache lines.
 const FEW: u32 = 6;
 
+/// Words of a bitmap that are looked at together to see whether those are few.
+const STRETCH_WORDS: usize = 16;
+const STRETCH_ROWS: usize = STRETCH_WORDS * WORD_ROWS;
+
+/// Rows of a word that are listed without asking how many it has.
+const GUESSED: usize = 3;
+
 /// A word of a bitmap as it stands in memory.
 pub(in super::super) type Word = [u8; 8];
 
@@ -167,28 +174,67 @@ pub(super) fn least<S: Instructions, L: Lane>(values: &[u8], selected: &[Word], 
 /// The sum of the selected products, modulo 2^128; `None` if one of them does not fit.
 #[inline(always)]
 pub(super) fn products<S: Instructions, L: Factor>(left: &[u8], right: &[u8], selected: &[Word]) -> Option<i128> {
-    let (left, left_rest) = L::elements(left).as_chunks::<WORD_ROWS>();
-    let (right, right_rest) = L::elements(right).as_chunks::<WORD_ROWS>();
-    let mut words = selected.iter().map(|word| u64::from_le_bytes(*word));
+    let (left, right) = (L::elements(left), L::elements(right));
+    let stretches = left.chunks(STRETCH_ROWS).zip(right.chunks(STRETCH_ROWS)).zip(selected.chunks(STRETCH_WORDS));
     let mut sum = 0i128;
-    for ((left, right), word) in left.iter().zip(right).zip(&mut words) {
-        let block =
-            if word.count_ones() <= FEW { single_products::<L>(left, right, word)? } else { L::products(left, right, word)? };
-        sum = sum.wrapping_add(block);
-    }
-    let rest = words.next().map_or(Some(0), |word| single_products::<L>(left_rest, right_rest, word))?;
-    Some(sum.wrapping_add(rest))
-}
-
-/// The same of one block, a row after the other.
-#[inline(always)]
-pub(super) fn single_products<L: Factor>(left: &[L::Raw], right: &[L::Raw], mut word: u64) -> Option<i128> {
-    let mut sum = 0i128;
-    while word != 0 {
-        let row = word.trailing_zeros() as usize;
-        let (Some(left), Some(right)) = (left.get(row), right.get(row)) else { break };
-        sum = sum.wrapping_add(L::product(*left, *right)?);
-        word &= word - 1;
+    for ((left, right), words) in stretches {
+        let count: u32 = words.iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
+        let stretch = if count <= FEW * words.len() as u32 {
+            single_products::<L>(left, right, words)?
+        } else {
+            all_products::<L>(left, right, words)?
+        };
+        sum = sum.wrapping_add(stretch);
     }
     Some(sum)
+}
+
+/// The same of a stretch, by whole words where those are.
+#[inline(always)]
+fn all_products<L: Factor>(left: &[L::Raw], right: &[L::Raw], words: &[Word]) -> Option<i128> {
+    let (left, left_rest) = left.as_chunks::<WORD_ROWS>();
+    let (right, right_rest) = right.as_chunks::<WORD_ROWS>();
+    let mut sum = 0i128;
+    for ((left, right), word) in left.iter().zip(right).zip(words) {
+        sum = sum.wrapping_add(L::products(left, right, u64::from_le_bytes(*word))?);
+    }
+    match words.get(left.len()) {
+        Some(word) => Some(sum.wrapping_add(single_products::<L>(left_rest, right_rest, &[*word])?)),
+        None => Some(sum),
+    }
+}
+
+/// The same of a stretch at most, a row after the other.
+#[inline(always)]
+pub(super) fn single_products<L: Factor>(left: &[L::Raw], right: &[L::Raw], words: &[Word]) -> Option<i128> {
+    let mut rows = [0; STRETCH_ROWS + 1];
+    let count = list(words, &mut rows);
+    let mut sum = 0i128;
+    for &row in &rows[..count] {
+        let (Some(left), Some(right)) = (left.get(usize::from(row)), right.get(usize::from(row))) else { break };
+        sum = sum.wrapping_add(L::product(*left, *right)?);
+    }
+    Some(sum)
+}
+
+/// Writes the numbers of a stretch's selected rows one after the other, and how many those are. The first few of each word take the same steps whether they are
+/// there or not: how many there are is nothing a processor guesses well.
+#[inline(always)]
+fn list(words: &[Word], rows: &mut [u16; STRETCH_ROWS + 1]) -> usize {
+    let mut count = 0;
+    for (index, word) in words.iter().enumerate().take(STRETCH_WORDS) {
+        let first = (index * WORD_ROWS) as u16;
+        let mut word = u64::from_le_bytes(*word);
+        for _ in 0..GUESSED {
+            rows[count] = first + word.trailing_zeros() as u16;
+            count += usize::from(word != 0);
+            word &= word.wrapping_sub(1);
+        }
+        while word != 0 {
+            rows[count] = first + word.trailing_zeros() as u16;
+            count += 1;
+            word &= word - 1;
+        }
+    }
+    count
 }

@@ -49,7 +49,7 @@ impl Factor for I128 {
     fn products(left: &[[u8; 16]; WORD_ROWS], right: &[[u8; 16]; WORD_ROWS], word: u64) -> Option<i128> {
         let are_short = bits(left).zip(bits(right)).is_some_and(|(left, right)| left + right <= PRODUCT_BITS_MAX);
         if !are_short {
-            return single_products::<Self>(left, right, word);
+            return single_products::<Self>(left, right, &[word.to_le_bytes()]);
         }
         let sum = masked(left, right, word, |raw| i128::from_le_bytes(raw) as u64);
         Some(i128::from(sum.cast_signed()))

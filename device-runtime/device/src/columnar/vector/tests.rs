@@ -22,7 +22,7 @@ const TYPES: [ValueType; 12] = [
 ];
 
 /// Around the words of a bitmap, and the blocks of wider vectors.
-const LENGTHS: [usize; 11] = [0, 1, 7, 63, 64, 65, 127, 128, 129, 191, 300];
+const LENGTHS: [usize; 13] = [0, 1, 7, 63, 64, 65, 127, 128, 129, 191, 300, 1024, 2_111];
 
 /// The specification.
 mod reference {
@@ -197,7 +197,7 @@ fn sums_and_ends() {
         let values = rows(value_type, count, random);
         let noise: Vec<u64> = (0..8).map(|_| random.next()).collect();
         let picks: [&dyn Fn(usize) -> bool; 4] =
-            [&|_| false, &|_| true, &|row| row % 3 == 1, &|row| noise[row / 64] >> (row % 64) & 1 == 1];
+            [&|_| false, &|_| true, &|row| row % 3 == 1, &|row| noise[row / 64 % 8] >> (row % 64) & 1 == 1];
         for pick in picks {
             let selected = reference::bitmap(count, pick);
             let chosen = (0..count).filter(|row| reference::is_set(&selected, *row));
@@ -222,8 +222,15 @@ fn sums_and_ends() {
 /// Selections of rows: none, all, some, and any; and few, which are looked at one by one.
 fn selections(count: usize, random: &mut Random) -> Vec<Vec<Word>> {
     let noise: Vec<u64> = (0..8).map(|_| random.next()).collect();
-    let picks: [&dyn Fn(usize) -> bool; 5] =
-        [&|_| false, &|_| true, &|row| row % 3 == 1, &|row| noise[row / 64] >> (row % 64) & 1 == 1, &|row| row % 23 == 7];
+    let picks: [&dyn Fn(usize) -> bool; 6] = [
+        &|_| false,
+        &|_| true,
+        &|row| row % 3 == 1,
+        &|row| noise[row / 64 % 8] >> (row % 64) & 1 == 1,
+        &|row| row % 23 == 7,
+        // Few, and those together.
+        &|row| row / 64 % 16 == 3,
+    ];
     picks.into_iter().map(|pick| reference::bitmap(count, pick)).collect()
 }
 

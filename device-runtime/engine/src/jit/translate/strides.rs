@@ -5,14 +5,19 @@
 //!
 //! Addresses of the cage wrap after 32 bits, the processor's do not, and still they are the same for whoever gets that far: each access of the loop is made in every
 //! turn, its address moves less than a guard from one turn to the next, and nothing is mapped where it would have wrapped. It faults in the guard, as the other would.
+//! A processor that guesses wrongly that there is another turn goes on beyond the guard only if it guesses hundreds of them: [`STRIDE_MAX`].
 
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use cranelift_frontend::Variable;
 use nearside_programs::isa::{AluOp, Instruction, Operand, Reg, Width};
 
+use super::Translator;
 use super::turns::OneBlock;
-use super::{ANCHOR_OFFSET_MAX, Translator};
 use crate::verify::Program;
+
+/// Bytes that an address moves in a turn at most. No processor guesses the 500 turns that would, with an offset of 32 KiB, lead through a guard of 64 KiB: those are
+/// 1,500 instructions, and the largest processors have 512 to 900 on their way.
+const STRIDE_MAX: u32 = 64;
 
 /// By register, what stands for it in the loop.
 pub(super) type InLoop = [Option<Standing>; 11];
@@ -87,6 +92,8 @@ impl Translator<'_> {
 fn strides(program: &Program, one: OneBlock) -> Vec<Stride> {
     // By register: how far it is from where the turn began; `None` if it is used for something else.
     let mut moved = [Some(0_i32); 11];
+    // How far it gets on the way.
+    let mut reaches = [0_u32; 11];
     let (mut steps, mut addresses) = ([false; 11], [false; 11]);
     for (_, instruction) in one.body(program) {
         let mut other = |operand: Operand| {
@@ -99,8 +106,8 @@ fn strides(program: &Program, one: OneBlock) -> Vec<Stride> {
                 other(src);
                 let by = step(op, src).filter(|_| width == Width::W64);
                 let place = &mut moved[dst.index()];
-                let far = place.zip(by).and_then(|(place, by)| place.checked_add(by));
-                *place = far.filter(|far| far.unsigned_abs() <= ANCHOR_OFFSET_MAX);
+                *place = place.zip(by).and_then(|(place, by)| place.checked_add(by));
+                reaches[dst.index()] = reaches[dst.index()].max(place.unwrap_or(0).unsigned_abs());
                 steps[dst.index()] = true;
             }
             Instruction::Load { dst, base, .. } => {
@@ -130,7 +137,8 @@ fn strides(program: &Program, one: OneBlock) -> Vec<Stride> {
     let stride = |register: Reg| {
         let is_address = addresses[register.index()];
         let step = moved[register.index()].filter(|_| steps[register.index()])?;
-        Some(Stride { register, step, is_address })
+        let is_near = !is_address || reaches[register.index()] <= STRIDE_MAX;
+        is_near.then_some(Stride { register, step, is_address })
     };
     (0..10).filter_map(Reg::new_checked).filter_map(stride).collect()
 }
