@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int64Array};
-use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef};
 use nearside_device::Options;
 use nearside_device::columnar::{Instance, Program};
@@ -116,11 +115,9 @@ impl Subject for Query {
 
     fn call(&self, program: &Arc<Program>, (): &mut (), instance: Instance) -> Result<Instance> {
         let mut worker = instance.bind()?;
-        let mut selected: Option<BooleanBuffer> = None;
-        for conjunct in 0..program.manifest().selects.len() {
-            selected = Some(worker.select(conjunct, &self.columns, ROWS as usize, selected.as_ref())?);
-        }
-        worker.aggregate(&self.columns, ROWS as usize, selected.as_ref(), &mut |_| ())?;
+        let conjuncts: Vec<usize> = (0..program.manifest().selects.len()).collect();
+        let selected = worker.select(&conjuncts, &self.columns, ROWS as usize, None)?;
+        worker.aggregate(&self.columns, ROWS as usize, Some(&selected), &mut |_| ())?;
         Ok(worker.unbind())
     }
 

@@ -101,7 +101,7 @@ fn execute(program: &Arc<Program>, options: &Options) -> Result<Vec<RecordBatch>
     let mut selected = None;
     for conjunct in 0..manifest.selects.len() {
         let columns = only(&table, program.select_columns(conjunct));
-        selected = Some(worker.select(conjunct, &columns, table.num_rows(), selected.as_ref())?);
+        selected = Some(worker.select(&[conjunct], &columns, table.num_rows(), selected.as_ref())?);
     }
     let (columns, rows) = (only(&table, program.main_columns()), table.num_rows());
     let mut batches = Vec::new();
