@@ -11,6 +11,8 @@ use crate::{Target, slots};
 
 /// Longest input, bytes.
 const INPUT_LEN_MAX: usize = 64 << 10;
+/// `call` of a register.
+const CALLX: u8 = 0x8d;
 /// Generated programs among the seeds.
 const SEEDS: u64 = 12;
 
@@ -40,7 +42,11 @@ fn reencode(code: &[Slot]) {
     while pc < code.len() {
         let instruction = decode(code, pc).expect("it was verified");
         let encoded = encode(instruction).expect("it was decoded");
-        assert_eq!(encoded[..], code[pc..pc + instruction.slot_count()], "{instruction} at {pc}");
+        let given = &code[pc..pc + instruction.slot_count()];
+        // `callx` has an older form with the register in the immediate, which is read and not written.
+        let is_older = given[0].opcode == CALLX && given[0].imm != 0;
+        assert!(encoded[..] == *given || is_older, "{instruction} at {pc}: {given:?} becomes {encoded:?}");
+        assert_eq!(decode(&encoded, 0), Ok(instruction), "at {pc}");
         pc += instruction.slot_count();
     }
 }

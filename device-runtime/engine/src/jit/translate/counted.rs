@@ -65,9 +65,14 @@ impl Translator<'_> {
         let Count { width, register, end, .. } = count;
         if self.checks.fuel {
             let is_short = self.condition(width, JumpOp::Ne, register, end);
-            self.trap_if(is_short, TrapKind::OutOfFuel, one.branch(), None);
+            let short = self.builder.create_block();
+            self.builder.set_cold_block(short);
+            self.builder.ins().brif(is_short, short, &[], next, &[]);
+            self.switch_to(short);
+            self.trap(TrapKind::OutOfFuel, one.branch(), None);
+        } else {
+            self.builder.ins().jump(next, &[]);
         }
-        self.builder.ins().jump(next, &[]);
         self.reachable = false;
     }
 
