@@ -182,9 +182,6 @@ impl Generator {
         let context = &mut self.scratch.context;
         self.module.define_function(id, context).map_err(codegen)?;
         if let Some(compiled) = context.compiled_code() {
-            if let Ok(f) = std::env::var("DUMP") {
-                std::fs::write(f, compiled.code_buffer()).unwrap();
-            }
             let len = compiled.code_buffer().len();
             let locations = compiled.buffer.get_srclocs_sorted().iter();
             let sites = locations.filter(|location| !location.loc.is_default());
