@@ -147,6 +147,26 @@ fn helpers_see_one_region_at_a_time() {
     assert_eq!(cage.region(1)[..2], [1, 2]);
 }
 
+/// A helper reads and writes at once only where the two are apart, in whichever order, and only what it may write.
+#[test]
+fn helpers_read_and_write() {
+    let mut cage = cage();
+    let (read_only, [first, second]) = (u64::from(READ_ONLY), [0, 8].map(|offset| u64::from(READ_WRITE) + offset));
+    let expected = cage.region(1)[..8].to_vec();
+    let mut memory = cage.memory();
+    let fault = |to: u64| Err(HelperFault::Memory { operation: Operation::Store, address: to as u32, len: 8 });
+    for (from, to) in [(read_only, first), (second, first), (first, second)] {
+        let source = memory.read(from, 8).unwrap().to_vec();
+        let (given, target) = memory.read_and_write(from, to, 8).unwrap();
+        assert_eq!(given, source);
+        target.copy_from_slice(&expected);
+        assert_eq!(memory.read(to, 8).unwrap(), expected);
+    }
+    for (from, to) in [(first, first), (first, first + 7), (first + 7, first), (first, read_only)] {
+        assert_eq!(memory.read_and_write(from, to, 8).map(|_| ()), fault(to));
+    }
+}
+
 const ATOMICS: [AtomicOp; 6] =
     [AtomicOp::Add, AtomicOp::Or, AtomicOp::And, AtomicOp::Xor, AtomicOp::Exchange, AtomicOp::CompareExchange];
 

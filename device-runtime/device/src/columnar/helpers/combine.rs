@@ -24,7 +24,7 @@ pub(super) fn bitmap_combine(
     let mut words = read(call, left, memory)?;
     let others = words_of(memory.read(right, BITMAP_LEN as usize)?);
     match op {
-        0 => keep(&mut words, others),
+        0 => combine(&mut words, others, |left, right| left & right),
         1 => combine(&mut words, others, |left, right| left | right),
         2 => combine(&mut words, others, |left, right| left & !right),
         value => return Err(HelperFault::Argument { index: 1, value }),
@@ -66,7 +66,7 @@ pub(super) fn bitmap_count(
 
 /// The bitmap at an address, zero beyond the batch's rows.
 pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
-    let mut words: Bitmap = [[0; 8]; WORDS];
+    let mut words = [[0; 8]; WORDS];
     words.copy_from_slice(words_of(memory.read(address, BITMAP_LEN as usize)?));
     cut(&mut words, call.batch.rows);
     Ok(words)
@@ -81,11 +81,6 @@ pub(super) fn selection_and<'m>(
     let selection = call.layout.selection.address.into();
     let (selected, target) = memory.read_and_write(selection, bitmap, BITMAP_LEN as usize)?;
     Ok((words_of(selected), target.as_chunks_mut().0))
-}
-
-/// Clears what is not in `others`.
-pub(super) fn keep(words: &mut [Word], others: &[Word]) {
-    combine(words, others, |left, right| left & right);
 }
 
 /// Clears what a bitmap has beyond the rows.

@@ -6,8 +6,8 @@ use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 use nearside_programs::manifest::{comparison_key, comparison_key_f32};
 
-use super::super::load;
 use super::super::vector::{self, Comparison, InstructionSet, Interval, Word};
+use super::super::{bitmap, load};
 use super::{BatchHelpers, combine};
 
 /// See [`nearside_programs::abi::helper::COLUMN_COMPARE`].
@@ -91,17 +91,17 @@ fn within(
 fn write<const COLUMNS: usize>(
     call: &BatchHelpers<'_>,
     arrays: [&ArrayRef; COLUMNS],
-    bitmap: u64,
+    address: u64,
     memory: &mut Memory<'_>,
     compare: impl FnOnce(&mut [Word]) -> Option<()>,
 ) -> Result<u64, HelperFault> {
-    let (selected, target) = combine::selection_and(call, bitmap, memory)?;
+    let (selected, target) = combine::selection_and(call, address, memory)?;
     let (rows, beyond) = target.split_at_mut(call.words());
     compare(rows).ok_or(HelperFault::Missing)?;
     for array in arrays {
         keep_valid(array.nulls(), rows);
     }
-    combine::keep(rows, selected);
+    bitmap::keep(rows.as_flattened_mut(), selected.as_flattened(), call.batch.rows);
     beyond.fill([0; 8]);
     Ok(0)
 }

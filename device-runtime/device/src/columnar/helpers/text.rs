@@ -206,7 +206,7 @@ fn write_selected(
 ) -> Result<u64, HelperFault> {
     let (selected, target) = combine::selection_and(call, address, memory)?;
     bitmap::write(truths, target.as_flattened_mut());
-    combine::keep(target, selected);
+    bitmap::keep(target.as_flattened_mut(), selected.as_flattened(), truths.len());
     Ok(0)
 }
 

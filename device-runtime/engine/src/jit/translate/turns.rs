@@ -1,8 +1,8 @@
 //! Loops of one block: the fuel for a turn, or for several, is taken before it, and what was not used is given back on the way out.
 //!
-//! Short ones are translated several turns at a time; where there is too little fuel for that, the loop goes on one turn at a time, and its jump traps as any
-//! other would. Loops that count are [`counted`](super::counted)'s. Long ones that write nothing ask for fuel where they begin, when few values are in registers: at the end, all they compute would wait for the
-//! answer, in registers. (What is written cannot wait.) Either way, fuel and traps are those of any other loop.
+//! Loops that count are [`counted`](super::counted)'s. Other short ones are translated several turns at a time; where there is too little fuel for that, the loop goes on
+//! one turn at a time, and its jump traps as any other would. Long ones that write nothing ask for fuel where they begin, when few values are in registers: at the end, all
+//! they compute would wait for the answer, in registers. (What is written cannot wait.) Either way, fuel and traps are those of any other loop.
 
 use std::collections::BTreeSet;
 
