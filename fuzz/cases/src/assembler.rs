@@ -1,6 +1,6 @@
 //! Text and code: text is code or an error that says where, and code becomes text that means the same.
 
-use nearside_programs::isa::Slot;
+use nearside_programs::isa::{Slot, decode};
 use nearside_programs::{Function, Object, assemble};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -31,7 +31,7 @@ fn check(input: &[u8]) -> bool {
     }
 }
 
-/// Whatever of a program decodes comes back as text that assembles to the same slots.
+/// Whatever of a program decodes comes back as text that assembles to the same slots, but for `callx`, which has an older form that is read and not written.
 fn round_trip(code: &[Slot]) -> bool {
     let object = object(code);
     let text = object.disassemble().to_string();
@@ -40,7 +40,9 @@ fn round_trip(code: &[Slot]) -> bool {
         return true;
     }
     let again = assemble(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    assert_eq!(again.code, code, "{text}");
+    assert_eq!(again.code.len(), code.len(), "{text}");
+    let is_same = |pc: usize| again.code[pc] == code[pc] || decode(&again.code, pc) == decode(code, pc);
+    assert!((0..code.len()).all(is_same), "{text}");
     true
 }
 

@@ -18,6 +18,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -65,6 +66,9 @@ pub(crate) const TARGET: Target =
 
 fn prepare() {
     hush_expected_panics();
+    // A peer hangs up while we write to it. In a program of Rust's own, that is an error; under libFuzzer's `main`, it would be the end.
+    let _guard = RUNTIME.enter();
+    signal(SignalKind::pipe()).expect("a handler");
     LazyLock::force(&PEERS);
 }
 
