@@ -88,7 +88,8 @@ fn a_client_that_is_gone_stops_the_device() {
         let client = client.expect("nearside runs");
         watched.daemon.freeze(0);
         kill(Pid::from_raw(client.id().cast_signed()), signal).expect("a running client");
-        assert_eq!(finish(client).code, None, "it ends by the signal");
+        let ended = finish(client);
+        assert_eq!(ended.code, None, "it ends by {signal}, and does not say: {}", ended.stderr);
         let rest = watched.wind_down();
         assert!(rest < TABLES.file_len("lineitem") / 10, "{signal}: {rest} bytes were read for nobody");
         watched.assert_free();

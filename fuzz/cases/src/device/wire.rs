@@ -68,7 +68,8 @@ fn prepare() {
     hush_expected_panics();
     // A peer hangs up while we write to it. In a program of Rust's own, that is an error; under libFuzzer's `main`, it would be the end.
     let _guard = RUNTIME.enter();
-    signal(SignalKind::pipe()).expect("a handler");
+    // The handler stays, whoever listens.
+    drop(signal(SignalKind::pipe()).expect("a handler"));
     LazyLock::force(&PEERS);
 }
 
