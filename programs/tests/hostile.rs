@@ -9,6 +9,7 @@ mod samples;
 use std::sync::OnceLock;
 
 use linked::linked;
+use nearside_programs::abi::columnar::VERSION;
 use nearside_programs::object::MANIFEST_LEN_MAX;
 use nearside_programs::{Manifest, Object};
 use proptest::prelude::*;
@@ -153,7 +154,8 @@ proptest! {
 fn nesting_is_bounded() {
     for (field, problem) in [("columns", "invalid type: sequence, expected a string"), ("unknown", "missing field `columns`")] {
         let depth = MANIFEST_LEN_MAX / 4;
-        let json = format!(r#"{{"target":"columnar","abi_version":1,"{field}":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        let json =
+            format!(r#"{{"target":"columnar","abi_version":{VERSION},"{field}":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         let error = Manifest::from_json(json.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }

@@ -4,6 +4,7 @@ mod samples;
 
 use std::collections::BTreeMap;
 
+use nearside_programs::abi::packet;
 use nearside_programs::manifest::{
     Accumulator, BoundOp, EntryPoint, Narrow, Output, OutputColumn, OutputSource, RangeStep, State, StateSource, Target,
 };
@@ -36,8 +37,11 @@ fn json_keeps_everything() {
 #[test]
 fn tables_are_checked() {
     let check = |change: fn(&mut Manifest), message: &str| assert_eq!(refusal(aggregate(), change), message);
-    check(|m| m.abi_version = 7, "object is for columnar ABI 7, this build runs 1");
-    check(|m| m.target = Target::Packet, "object is for target packet, which does not run here");
+    check(|m| m.abi_version = 7, "object is for columnar ABI 7, this build runs 2");
+    check(
+        |m| (m.target, m.abi_version) = (Target::Packet, packet::VERSION),
+        "object is for target packet, which does not run here",
+    );
     check(|m| m.target = Target::Block, "object is for target block, which does not run here");
     check(|m| m.columns[1].name = "k".into(), "manifest: column 1 has another column's name");
     check(

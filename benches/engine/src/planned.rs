@@ -39,7 +39,8 @@ pub(crate) fn machine(data: &Arc<Data>, with: With) -> Result<Option<Box<dyn Mac
     let Some((program, parameters)) = plan(data.step, with)? else { return Ok(None) };
     let schema = data.batches[0].schema();
     let worker = Worker::new(program.clone(), &schema, parameters, &Options::default(), GROUPS_MAX)?;
-    Ok(Some(Box::new(Planned { data: data.clone(), program, worker, output: vec![0; data.places.output.len()] })))
+    let columns = data.batches.iter().map(|batch| batch.columns().iter().cloned().map(Some).collect()).collect();
+    Ok(Some(Box::new(Planned { data: data.clone(), columns, program, worker, output: vec![0; data.places.output.len()] })))
 }
 
 /// The program of a step; `None` if it has no fragment.
@@ -57,6 +58,8 @@ pub(crate) fn plan(step: &Step, with: With) -> Result<Option<(Arc<Program>, Arc<
 
 struct Planned {
     data: Arc<Data>,
+    /// Of each batch, by the program's columns.
+    columns: Vec<Vec<Option<ArrayRef>>>,
     program: Arc<Program>,
     worker: Worker,
     output: Vec<u8>,
@@ -98,13 +101,13 @@ impl Planned {
 impl Machine for Planned {
     fn run(&mut self) -> Result<u64> {
         let data = self.data.clone();
+        let columns = std::mem::take(&mut self.columns);
         let is_aggregate = matches!(self.program.manifest().output, Output::Aggregate { .. });
-        for (index, batch) in data.batches.iter().enumerate() {
+        for (index, (batch, columns)) in data.batches.iter().zip(&columns).enumerate() {
             let rows = batch.num_rows();
-            let columns: Vec<Option<ArrayRef>> = batch.columns().iter().cloned().map(Some).collect();
-            let selected = self.select(&columns, rows)?;
+            let selected = self.select(columns, rows)?;
             if is_aggregate {
-                self.aggregate(&columns, rows, selected)?;
+                self.aggregate(columns, rows, selected)?;
             } else if let Some(selected) = selected {
                 for (out, word) in self.output[data.output_of(index * data.step.batch_rows, data.step.batch_rows)]
                     .as_chunks_mut::<8>()
@@ -116,6 +119,7 @@ impl Machine for Planned {
                 }
             }
         }
+        self.columns = columns;
         Ok(match self.worker.finish()? {
             Some(partials) => answer(&partials, &mut self.output),
             None => 0,

@@ -8,7 +8,8 @@ use super::function::{Body, Signature, append};
 use super::node::{Reads, Truth};
 use super::proof::Proof;
 use super::resolve::{BitmapCall, Literals, Resolver};
-use super::{select, vector};
+use super::select;
+use super::vector::{self, Joined};
 use crate::capabilities::Capabilities;
 use crate::fragment::{Column, Expr};
 use crate::refusal::Refusal;
@@ -37,8 +38,8 @@ pub(super) struct Outline<'a> {
     pub(super) note: &'a str,
     pub(super) reads: Reads,
     pub(super) bitmaps: &'a [BitmapCall],
-    /// See [`Signature::joins_bitmaps`].
-    pub(super) joins_bitmaps: bool,
+    /// See [`Signature::is_in_place`].
+    pub(super) is_in_place: bool,
     pub(super) proof: Proof,
 }
 
@@ -74,8 +75,8 @@ impl<'a> Context<'a> {
         outline: Outline<'_>,
         lower: impl Fn(&mut Body<'_>) -> Result<(), Refusal>,
     ) -> Result<EntryPoint, Refusal> {
-        let Outline { symbol, note, reads, bitmaps, joins_bitmaps, proof } = outline;
-        let signature = Signature { columns: self.columns, narrow: false, bitmaps, joins_bitmaps };
+        let Outline { symbol, note, reads, bitmaps, is_in_place, proof } = outline;
+        let signature = Signature { columns: self.columns, narrow: false, bitmaps, is_in_place };
         append(&mut self.builder, symbol, note, signature, &lower)?;
         let proof = if reads.decimals { proof.finish() } else { None };
         let narrow = proof.map(|proof| Narrow { symbol: format!("{symbol}_narrow"), proof });
@@ -87,7 +88,7 @@ impl<'a> Context<'a> {
             narrow,
             loads: reads.loads.iter().copied().collect(),
             handles: reads.handles_only(),
-            scratch_bitmaps: bitmaps.len() as u32,
+            scratch_bitmaps: if is_in_place { 0 } else { bitmaps.len() as u32 },
         })
     }
 
@@ -110,10 +111,11 @@ impl<'a> Context<'a> {
         }
         let mut proof = Proof::default();
         proof.truth(&truth);
-        let joined = vector::joined_bitmaps(&truth, self.capabilities);
+        let joined = vector::joined_bitmaps(&truth, bitmaps.len(), self.capabilities);
         let symbol = &format!("select_{index}");
-        let outline = Outline { symbol, note: &note, reads, bitmaps: &bitmaps, joins_bitmaps: joined.is_some(), proof };
-        self.entry_point(outline, |body| match &joined {
+        let is_in_place = joined == Some(Joined::ByAnd);
+        let outline = Outline { symbol, note: &note, reads, bitmaps: &bitmaps, is_in_place, proof };
+        self.entry_point(outline, |body| match joined {
             Some(joined) => {
                 select::lower_joined(body, joined);
                 Ok(())

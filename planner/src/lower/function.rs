@@ -38,8 +38,8 @@ pub(super) struct Signature<'a> {
     pub(super) columns: &'a [Column],
     pub(super) narrow: bool,
     pub(super) bitmaps: &'a [BitmapCall],
-    /// Whether the first bitmap goes where the result belongs: of a conjunct that is bitmaps joined.
-    pub(super) joins_bitmaps: bool,
+    /// Whether each helper takes rows out of the result, of a conjunct that is comparisons joined by `AND`; else it writes a bitmap of its own.
+    pub(super) is_in_place: bool,
 }
 
 /// Appends the function `name`, made by `lower`: once to see how long a row is, and again with as many rows in the inner loop as that allows.
@@ -101,10 +101,7 @@ impl<'a> Body<'a> {
 
     fn call_helpers(&mut self, signature: Signature<'_>) {
         for (index, call) in (0..).zip(signature.bitmaps) {
-            let bitmap = match index {
-                0 if signature.joins_bitmaps => self.emitter.rows.field(RESULT),
-                index => self.scratch_bitmap(index),
-            };
+            let bitmap = if signature.is_in_place { self.emitter.rows.field(RESULT) } else { self.scratch_bitmap(index) };
             let fixed = call.arguments.iter().map(|argument| Argument::Source(Source::Imm(*argument)));
             let arguments = fixed.chain([Argument::Source(bitmap.into())]).collect();
             self.emitter.rows.push(Place::Batch, Op::Call { helper: call.helper, arguments, dst: None });
@@ -216,10 +213,6 @@ impl BitmapWriter {
     /// Writes to the bitmap at that address.
     pub(super) fn new(bitmap: Value, body: &mut Body<'_>) -> Self {
         Self { address: body.emitter.rows.bitmap_element(bitmap), bits: Bits::Never, gathered: None }
-    }
-
-    pub(super) fn address(&self) -> Value {
-        self.address
     }
 
     /// Takes a row's bit; to be called for every row of the block.

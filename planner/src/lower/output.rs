@@ -37,7 +37,7 @@ impl Context<'_> {
         let (mut reads, mut proof) = (Reads::default(), Proof::default());
         computed.iter().for_each(|computed| computed.gather(&mut reads, &mut proof));
         let note = listed(outputs.iter().map(|output| output.expr.display(self.columns)));
-        let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, joins_bitmaps: false, proof };
+        let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, is_in_place: false, proof };
         let main = self.entry_point(outline, |body| project::lower(body, &computed))?;
         Ok((Some(main), ManifestOutput::Project(columns)))
     }
@@ -67,7 +67,7 @@ impl Context<'_> {
         plan.reductions = aggregate::reductions(&plan.accumulations, plan.grouped, self.capabilities);
         let (reads, proof) = requirements(&plan, &key_columns);
         let note = listed(aggregates.iter().map(|aggregate| &aggregate.name));
-        let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, joins_bitmaps: false, proof };
+        let outline = Outline { symbol: "main", note: &note, reads, bitmaps: &bitmaps, is_in_place: false, proof };
         let main = self.entry_point(outline, |body| aggregate::lower(body, &plan))?;
         let accumulators = plan.accumulations.iter().map(Accumulation::array).collect();
         Ok((Some(main), ManifestOutput::Aggregate { keys: key_columns, accumulators, states }))

@@ -1,8 +1,7 @@
-//! A conjunct of the filter: `result = selection AND conjunct`.
+//! A conjunct of the filter: it takes rows out of the result, which is its selection, too.
 
 use nearside_programs::abi::columnar::{RESULT, ROW_COUNT};
 use nearside_programs::abi::helper::BITMAP_COMBINE;
-use nearside_programs::isa::Size;
 
 use super::bits::Bits;
 use super::function::{BitmapWriter, Body};
@@ -12,14 +11,16 @@ use super::rows::Place;
 use super::vector::Joined;
 use crate::refusal::Refusal;
 
+/// `op` of `bitmap_combine`.
+const OR: i32 = 1;
+
 /// Writes the function of one conjunct.
 pub(super) fn lower(body: &mut Body<'_>, conjunct: &Truth) -> Result<(), Refusal> {
     let end = body.emitter.rows.field(ROW_COUNT);
     let selection = body.selection();
     let result = body.emitter.rows.field(RESULT);
     let mut writer = BitmapWriter::new(result, body);
-    // For words that are skipped.
-    body.emitter.rows.push(Place::Word, Op::Store { size: Size::D, base: writer.address(), offset: 0, src: selection.into() });
+    // A word that is skipped is zero, and stays so.
     body.skip_unselected(selection);
     body.for_each_row(Bits::word(selection), |body| {
         let bits = body.emitter.is_true(conjunct);
@@ -31,13 +32,17 @@ pub(super) fn lower(body: &mut Body<'_>, conjunct: &Truth) -> Result<(), Refusal
     Ok(())
 }
 
-/// The same of a conjunct that is helpers' bitmaps joined: no loop at all. They are of selected rows, and the first one is where the result belongs.
-pub(super) fn lower_joined(body: &mut Body<'_>, joined: &Joined) {
+/// The same of a conjunct that is nothing but helpers' bitmaps joined: no loop at all. Where `OR` joins them, each is of selected rows, and so is the result.
+pub(super) fn lower_joined(body: &mut Body<'_>, joined: Joined) {
     let [end, result] = [ROW_COUNT, RESULT].map(|field| body.emitter.rows.field(field));
-    for scratch in &joined.scratch[1..] {
-        let bitmap = body.scratch_bitmap(*scratch);
-        let arguments = [Source::Imm(joined.op), result.into(), bitmap.into(), result.into()].map(Argument::Source).into();
-        body.emitter.rows.push(Place::Batch, Op::Call { helper: BITMAP_COMBINE, arguments, dst: None });
+    if let Joined::ByOr(count) = joined {
+        let mut left = body.scratch_bitmap(0);
+        for scratch in 1..count {
+            let right = body.scratch_bitmap(scratch);
+            let arguments = [Source::Imm(OR), left.into(), right.into(), result.into()].map(Argument::Source).into();
+            body.emitter.rows.push(Place::Batch, Op::Call { helper: BITMAP_COMBINE, arguments, dst: None });
+            left = result;
+        }
     }
     body.return_end(end);
 }

@@ -27,43 +27,43 @@ pub(super) fn whole_columns(
     gained.then_some((truth, columns.calls))
 }
 
-/// Scratch bitmaps joined by one operation.
-pub(super) struct Joined {
-    /// The number of the operation in `bitmap_combine`.
-    pub(super) op: i32,
-    /// From the first on, each once.
-    pub(super) scratch: Vec<u32>,
+/// A conjunct that is nothing but helpers' bitmaps joined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// All of them by `AND`.
+    ByAnd,
+    /// So many by `OR`.
+    ByOr(u32),
 }
 
-/// `op` of `bitmap_combine`.
-const AND: i32 = 0;
-const OR: i32 = 1;
-
-/// The conjunct as bitmaps joined, if it is nothing else and the device can join as many. A bitmap has zeros where it is unknown or not selected, and so has what joins
-/// them.
-pub(super) fn joined_bitmaps(truth: &Truth, capabilities: &Capabilities) -> Option<Joined> {
-    let op = if matches!(truth, Truth::Or(..)) { OR } else { AND };
+/// How a conjunct joins all of its `count` bitmaps, if it does nothing else and the device can. A bitmap has zeros where it is unknown or not selected, and so has what
+/// joins them.
+pub(super) fn joined_bitmaps(truth: &Truth, count: usize, capabilities: &Capabilities) -> Option<Joined> {
+    let is_or = matches!(truth, Truth::Or(..));
     let mut scratch = Vec::new();
-    if !gather(truth, op, &mut scratch) {
+    if !gather(truth, is_or, &mut scratch) {
         return None;
     }
     scratch.sort_unstable();
     scratch.dedup();
-    // The first call writes the result: there must be no other that nobody joins.
-    let is_all = scratch.iter().copied().eq(0..scratch.len() as u32);
-    let can_join = scratch.len() == 1 || capabilities.helpers.contains(&BITMAP_COMBINE);
-    (is_all && can_join).then_some(Joined { op, scratch })
+    let count = count as u32;
+    // Where each takes rows out of the result, there must be none that nobody joins.
+    match scratch.into_iter().eq(0..count) {
+        true if !is_or => Some(Joined::ByAnd),
+        true if count > 1 && capabilities.helpers.contains(&BITMAP_COMBINE) => Some(Joined::ByOr(count)),
+        _ => None,
+    }
 }
 
-/// Gathers the bitmaps that `op` joins; `false` if there is anything else.
-fn gather(truth: &Truth, op: i32, scratch: &mut Vec<u32>) -> bool {
+/// Gathers the bitmaps that `OR`, or `AND`, joins; `false` if there is anything else.
+fn gather(truth: &Truth, is_or: bool, scratch: &mut Vec<u32>) -> bool {
     match truth {
         Truth::Bitmap { scratch: bitmap, .. } => {
             scratch.push(*bitmap);
             true
         }
-        Truth::And(left, right) if op == AND => gather(left, op, scratch) && gather(right, op, scratch),
-        Truth::Or(left, right) if op == OR => gather(left, op, scratch) && gather(right, op, scratch),
+        Truth::Or(left, right) if is_or => gather(left, is_or, scratch) && gather(right, is_or, scratch),
+        Truth::And(left, right) if !is_or => gather(left, is_or, scratch) && gather(right, is_or, scratch),
         _ => false,
     }
 }

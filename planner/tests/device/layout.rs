@@ -44,6 +44,8 @@ pub(crate) struct Batch<'a> {
     accumulators: Vec<u32>,
     selection: u32,
     result: u32,
+    /// Whether a conjunct runs.
+    is_selecting: bool,
     group_ids: u32,
     first_row: usize,
 }
@@ -64,7 +66,19 @@ impl<'a> Batch<'a> {
         let (selection, result) = (read.take(BITMAP_LEN), write.take(BITMAP_LEN));
         let group_ids = write.take(BATCH_ROWS_MAX * 4);
         let scratch = write.take(SCRATCH_COUNT * BITMAP_LEN);
-        let mut batch = Self { rows, manifest, cage, columns, outputs, accumulators, selection, result, group_ids, first_row: 0 };
+        let mut batch = Self {
+            rows,
+            manifest,
+            cage,
+            columns,
+            outputs,
+            accumulators,
+            selection,
+            result,
+            group_ids,
+            first_row: 0,
+            is_selecting: false,
+        };
         let parameters = read.take(compiled.parameters.slots.len() as u32 * 16);
         for (index, slot) in compiled.parameters.slots.iter().enumerate() {
             batch.put(parameters + index as u32 * 16, &slot.0.to_le_bytes());
@@ -118,7 +132,7 @@ impl<'a> Batch<'a> {
             manifest: self.manifest,
             parameters: compiled.parameters.clone(),
             outputs: self.outputs.clone(),
-            selection: self.selection,
+            selection: if self.is_selecting { self.result } else { self.selection },
             group_ids: self.group_ids,
             first_row: self.first_row,
         }
@@ -137,12 +151,20 @@ impl<'a> Batch<'a> {
         bit(&self.get(self.selection, BITMAP_LEN), row)
     }
 
-    pub(crate) fn take_result_as_selection(&mut self) {
-        let words = self.rows.len().div_ceil(64) as u32;
-        let result = self.get(self.result, words * 8);
-        let before = self.get(self.selection, words * 8);
+    /// Has a conjunct read what it writes.
+    pub(crate) fn begin_select(&mut self) {
+        self.put(self.result, &self.get(self.selection, BITMAP_LEN));
+        self.put(START[READ] + SELECTION as u32, &self.result.to_le_bytes());
+        self.is_selecting = true;
+    }
+
+    pub(crate) fn end_select(&mut self) {
+        let result = self.get(self.result, BITMAP_LEN);
+        let before = self.get(self.selection, BITMAP_LEN);
         assert!(result.iter().zip(&before).all(|(after, before)| after & !before == 0), "select only takes rows away");
         self.put(self.selection, &result);
+        self.put(START[READ] + SELECTION as u32, &self.selection.to_le_bytes());
+        self.is_selecting = false;
         // A program must not rely on what a result held before.
         self.put(self.result, &[0xa5; BITMAP_LEN as usize]);
     }

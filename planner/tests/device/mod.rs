@@ -114,9 +114,10 @@ impl<'a> Device<'a> {
     {
         let mut batch = Batch::new(self.manifest, self.compiled, rows, self.options.groups_max);
         for select in self.manifest.selects.iter().rev() {
+            batch.begin_select();
             let end = self.call(select, &mut batch, &mut Groups::new(self.manifest, 1))?;
             assert_eq!(end, rows.len());
-            batch.take_result_as_selection();
+            batch.end_select();
         }
         Some(batch)
     }

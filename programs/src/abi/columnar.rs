@@ -7,8 +7,9 @@
 //!   `row_count` are zero in what the device hands over, and ignored in what it gets.
 //! - A **values** array has [`BATCH_ROWS_MAX`] elements of the column's width, little-endian; a boolean column is a bitmap. It may be read to the end:
 //!   what lies beyond `row_count` is zero. The element of a NULL row is unspecified but readable.
-//! - `select` reads `selection` and writes `result` = `selection` AND its conjunct, all words up to `row_count`. A row is selected if the conjunct is
-//!   true, not if it is NULL.
+//! - `select` takes rows out of `result`, which is `selection`, too: all words up to `row_count` become what they were AND the conjunct. A row is selected if the
+//!   conjunct is true, not if it is NULL. What else reads `selection` then, helpers among it, sees what is left.
+//! - `main` cannot write `selection`.
 //! - `main` of a projection writes each computed column's values and validity, aligned with the rows; rows that are not selected may hold anything.
 //!   Decimals are 16 bytes wide there, also in a narrow version.
 //! - `main` of an aggregate writes computed keys (if any), calls `group_ids` (if there are keys; else every row is group 0), and updates the accumulators of the
@@ -20,7 +21,7 @@
 pub use super::Field;
 
 /// Version of this ABI. An object for another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Most rows in a batch.
 pub const BATCH_ROWS_MAX: u32 = 8192;
@@ -37,7 +38,7 @@ context! {
     ROW_COUNT = 4, "row_count", "rows in the batch, at most BATCH_ROWS_MAX";
     FIRST_ROW = 8, "first_row", "first row to work on";
     SELECTION = 12, "selection", "address of a bitmap: rows to look at";
-    RESULT = 16, "result", "address of a bitmap that select writes";
+    RESULT = 16, "result", "address of a bitmap that select writes, and reads as its selection";
     PARAMETERS = 20, "parameters", "address of the parameter slots, 16 bytes each";
     COLUMNS = 24, "columns", "address of an array of { u32 values; u32 validity; }, one a column of the manifest; values is 0 where the entry point does not load it";
     OUTPUTS = 28, "outputs", "address of an array of { u32 values; u32 validity; }, one a computed column";

@@ -231,7 +231,7 @@ fn wrong_objects_are_refused() {
     check(&section(".nearside", SectionKind::Metadata, b"{}"), "manifest: missing field `target` at line 1 column 2");
     check(
         &section(".nearside", SectionKind::Metadata, br#"{"target":"columnar","abi_version":7,"new":1}"#),
-        "object is for columnar ABI 7, this build runs 1",
+        "object is for columnar ABI 7, this build runs 2",
     );
     check(
         &section(".nearside", SectionKind::Metadata, br#"{"target":"block","abi_version":1}"#),

@@ -425,7 +425,7 @@ async fn wrong_programs_are_refused() {
     let compiled = run(["compile", "--data", &TABLES.text(), "--target", "columnar", "-c", SQL, "-o", &good]);
     assert_eq!(compiled.code, Some(0), "{compiled:?}");
     let bytes = fs::read(&good).expect("an object");
-    let other_abi = replaced(&bytes, b"\"abi_version\":1,", b"\"abi_version\":9,");
+    let other_abi = replaced(&bytes, b"\"abi_version\":2,", b"\"abi_version\":9,");
     let mut other_machine = bytes.clone();
     other_machine[18] = 62; // e_machine: x86-64
     let wrong: [(&str, &[u8], &str); 4] = [

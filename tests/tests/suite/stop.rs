@@ -22,6 +22,7 @@ use object_store::{
     PutPayload, PutResult, Result,
 };
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
 /// 74 row groups of lineitem.
@@ -47,7 +48,12 @@ impl Watched {
     fn start() -> Self {
         let daemon = Daemon::start(TABLES.path(), &["--workers", "1"]);
         let device = RemoteDevice::connect(&daemon.url).expect("a URL");
-        Self { daemon, device, runtime: Runtime::new().expect("threads") }
+        let runtime = Runtime::new().expect("threads");
+        // A shell that has started us in the background had SIGINT ignored, for our children, too. What is handled here is not ignored there.
+        let entered = runtime.enter();
+        drop(signal(SignalKind::interrupt()).expect("a handler"));
+        drop(entered);
+        Self { daemon, device, runtime }
     }
 
     fn process(&self) -> Process {

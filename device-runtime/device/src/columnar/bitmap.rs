@@ -52,16 +52,10 @@ pub(super) fn read(bitmap: &[u8], count: usize) -> BooleanBuffer {
     BooleanBuffer::new(Buffer::from(&bitmap[..count.div_ceil(8)]), 0, count)
 }
 
-/// Clears what the first `count` bits of another bitmap do not have; whether any are left.
-pub(super) fn keep(bitmap: &mut [u8], other: &[u8], count: usize) -> bool {
-    let (words, others) = (bitmap.as_chunks_mut::<8>().0.iter_mut(), other.as_chunks::<8>().0.iter());
-    let mut left = 0;
-    for (word, other) in words.zip(others).take(count.div_ceil(64)) {
-        let both = u64::from_le_bytes(*word) & u64::from_le_bytes(*other);
-        *word = both.to_le_bytes();
-        left |= both;
-    }
-    left != 0
+/// Clears what the first `count` bits of another bitmap do not have.
+pub(super) fn keep(bitmap: &mut [u8], other: &[u8], count: usize) {
+    let len = count.div_ceil(8);
+    bitmap[..len].iter_mut().zip(&other[..len]).for_each(|(byte, other)| *byte &= other);
 }
 
 /// Calls `visit` with every row whose bit is set, ascending. `bitmap` is zero beyond the row count.

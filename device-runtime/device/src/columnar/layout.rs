@@ -204,7 +204,7 @@ impl Layout {
             (columnar::ABI_VERSION, columnar::VERSION),
             (columnar::ROW_COUNT, call.row_count),
             (columnar::FIRST_ROW, call.first_row),
-            (columnar::SELECTION, self.selection.address),
+            (columnar::SELECTION, call.selection),
             (columnar::RESULT, self.result.address),
             (columnar::PARAMETERS, self.parameters.address),
             (columnar::COLUMNS, self.column_table.address),
@@ -234,8 +234,10 @@ impl Layout {
     }
 }
 
-/// What the context of one call says beside addresses.
+/// What the context of one call says beside addresses that never change.
 pub(super) struct Call {
+    /// Address of the bitmap with the rows to look at.
+    pub(super) selection: u32,
     pub(super) row_count: u32,
     pub(super) first_row: u32,
     pub(super) group_capacity: u32,

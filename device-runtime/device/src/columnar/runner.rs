@@ -77,6 +77,8 @@ pub(super) struct Arguments {
     pub(super) version: Version,
     pub(super) first: usize,
     pub(super) capacity: usize,
+    /// Address of the bitmap with the rows to look at.
+    pub(super) selection: u32,
 }
 
 /// What a call returned.
@@ -134,11 +136,23 @@ impl Runner {
         place.of_mut(self.cage.region_mut(INPUT))
     }
 
-    /// Leaves in the selection what the last call's result has, too; whether that is anything. The program cannot write the selection.
-    pub(super) fn keep_selected(&mut self, rows: usize) -> bool {
+    /// Has conjuncts take rows out of the result: before the first, it is the selection.
+    pub(super) fn begin_select(&mut self) {
         let Layout { result, selection, .. } = &*self.layout;
         let [input, work] = self.cage.regions_mut([INPUT, WORK]);
-        bitmap::keep(selection.of_mut(input), result.of(work), rows)
+        result.of_mut(work).copy_from_slice(selection.of(input));
+    }
+
+    /// Whether conjuncts have left any row.
+    pub(super) fn has_selected(&self) -> bool {
+        self.layout.result.of(self.work()).iter().any(|byte| *byte != 0)
+    }
+
+    /// Leaves in the selection what the result has, too. The program cannot write the selection.
+    pub(super) fn end_select(&mut self, rows: usize) {
+        let Layout { result, selection, .. } = &*self.layout;
+        let [input, work] = self.cage.regions_mut([INPUT, WORK]);
+        bitmap::keep(selection.of_mut(input), result.of(work), rows);
     }
 
     /// Region [`WORK`].
@@ -176,8 +190,9 @@ impl Runner {
         let Self { program, layout, counters, module, cage, blocks, stopwatch, .. } = self;
         let module =
             module.as_ref().ok_or_else(|| DeviceError::Internal { reason: "a program without code was called".into() })?;
-        let Arguments { version, first, capacity } = *arguments;
+        let Arguments { version, first, capacity, selection } = *arguments;
         let context = Call {
+            selection,
             row_count: batch.rows as u32,
             first_row: first as u32,
             group_capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
@@ -196,6 +211,7 @@ impl Runner {
             counters,
             first,
             capacity,
+            selection,
             mapped: None,
             stopwatch: *stopwatch,
             error: None,
@@ -260,6 +276,9 @@ impl Runner {
     }
 
     fn load_values(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<Version, DeviceError> {
+        if entry.loads.is_empty() && entry.narrow.is_none() {
+            return Ok(Version { start: entry.general, is_narrow: false });
+        }
         let arrays = entry.loads.iter().map(|column| Ok((*column, load::plain(batch.array(*column)?)?)));
         let arrays = arrays.collect::<Result<Vec<_>, DeviceError>>()?;
         if let Some((start, proof)) = &entry.narrow

@@ -82,14 +82,17 @@ impl Worker {
 
     /// The same of one batch, whose selection is in the cage.
     fn select_batch(&mut self, program: &Program, conjuncts: &[usize], batch: &Batch<'_>) -> Result<BooleanBuffer, DeviceError> {
+        self.runner.begin_select();
+        let selection = self.runner.layout.result.address;
         for &conjunct in conjuncts {
             let entry = program.selects.get(conjunct);
             let entry = entry.ok_or_else(|| DeviceError::Internal { reason: format!("there is no conjunct {conjunct}") })?;
-            self.call_whole(entry, batch)?;
-            if !self.runner.keep_selected(batch.rows) {
+            if !entry.loads.is_empty() && !self.runner.has_selected() {
                 break;
             }
+            self.call_whole(entry, batch, selection)?;
         }
+        self.runner.end_select(batch.rows);
         Ok(bitmap::read(self.runner.selection_mut(), batch.rows))
     }
 
@@ -132,10 +135,10 @@ impl Worker {
         blocks.into_iter().map(whole).collect()
     }
 
-    /// Runs an entry point that must consume the whole batch; the selection is in the cage.
-    fn call_whole(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<(), DeviceError> {
+    /// Runs an entry point that must consume the whole batch; the selection is at that address.
+    fn call_whole(&mut self, entry: &Entry, batch: &Batch<'_>, selection: u32) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
-        let arguments = Arguments { version, first: 0, capacity: 1 };
+        let arguments = Arguments { version, first: 0, capacity: 1, selection };
         let returned = self.runner.call(entry, batch, &mut self.state, &arguments)?;
         if returned.end != batch.rows as u64 {
             return Err(wrong_end(returned.end, batch.rows));
@@ -165,7 +168,8 @@ impl Worker {
                 continue;
             }
             self.write_selection(selected.as_ref(), len);
-            self.call_whole(entry, &Batch::new(columns, rows, slice))?;
+            let selection = self.runner.layout.selection.address;
+            self.call_whole(entry, &Batch::new(columns, rows, slice), selection)?;
             let begin = Instant::now();
             for (column, (values, valid)) in outputs.iter().zip(&mut gathered) {
                 let OutputSource::Computed(index) = column.source else { continue };

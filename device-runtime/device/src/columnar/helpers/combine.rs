@@ -72,15 +72,28 @@ pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -
     Ok(words)
 }
 
-/// The rows to look at, and a bitmap to write.
-pub(super) fn selection_and<'m>(
+/// The words of a bitmap to write, once that holds the rows to look at; often it is those.
+pub(super) fn selected_rows<'m>(
     call: &BatchHelpers<'_>,
     bitmap: u64,
     memory: &'m mut Memory<'_>,
-) -> Result<(&'m [Word], &'m mut [Word]), HelperFault> {
-    let selection = call.layout.selection.address.into();
-    let (selected, target) = memory.read_and_write(selection, bitmap, BITMAP_LEN as usize)?;
-    Ok((words_of(selected), target.as_chunks_mut().0))
+) -> Result<&'m mut [Word], HelperFault> {
+    let len = BITMAP_LEN as usize;
+    let bytes = if bitmap as u32 == call.selection {
+        memory.write(bitmap, len)?
+    } else {
+        let (selected, target) = memory.read_and_write(call.selection.into(), bitmap, len)?;
+        target.copy_from_slice(selected);
+        target
+    };
+    let words = bytes.as_chunks_mut().0;
+    cut(words, call.batch.rows);
+    Ok(&mut words[..call.words()])
+}
+
+/// Clears the rows that are not set in other words.
+pub(super) fn keep(words: &mut [Word], others: impl Iterator<Item = u64>) {
+    words.iter_mut().zip(others).for_each(|(word, other)| *word = (u64::from_le_bytes(*word) & other).to_le_bytes());
 }
 
 /// Clears what a bitmap has beyond the rows.

@@ -2,12 +2,13 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
+use arrow::util::bit_chunk_iterator::BitChunks;
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 use nearside_programs::manifest::{comparison_key, comparison_key_f32};
 
+use super::super::load;
 use super::super::vector::{self, Comparison, InstructionSet, Interval, Word};
-use super::super::{bitmap, load};
 use super::{BatchHelpers, combine};
 
 /// See [`nearside_programs::abi::helper::COLUMN_COMPARE`].
@@ -55,19 +56,22 @@ pub(super) fn column_compare_columns(
     }
     call.charge(2, 0, fuel)?;
     let (left, right) = (call.array(left)?, call.array(right)?);
-    write(call, [&left, &right], arguments[3], memory, |words| match value_type {
-        ValueType::Bool => truths(&left, words, |word, out| *out = word.to_le_bytes()).and_then(|()| {
+    keep(call, [&left, &right], arguments[3], memory, |selected| match value_type {
+        ValueType::Bool => {
             let compare = truth_columns(comparison);
-            truths(&right, words, |word, out| *out = compare(u64::from_le_bytes(*out), word).to_le_bytes())
-        }),
+            let (left, right) = (words(&left)?, words(&right)?);
+            let pairs = left.iter_padded().zip(right.iter_padded());
+            combine::keep(selected, pairs.map(|(left, right)| compare(left, right)));
+            Some(())
+        }
         _ => {
             let values = [&left, &right].map(|array| load::native(array, value_type));
-            vector::compare_columns(InstructionSet::best(), value_type, comparison, values, words)
+            vector::compare_columns(InstructionSet::best(), value_type, comparison, values, selected)
         }
     })
 }
 
-/// Writes which rows of a column lie in an interval.
+/// Writes which selected rows of a column lie in an interval.
 fn within(
     call: &mut BatchHelpers<'_>,
     (column, value_type): (u32, ValueType),
@@ -78,47 +82,41 @@ fn within(
 ) -> Result<u64, HelperFault> {
     call.charge(1, 0, fuel)?;
     let array = call.array(column)?;
-    write(call, [&array], bitmap, memory, |words| match value_type {
+    keep(call, [&array], bitmap, memory, |selected| match value_type {
         ValueType::Bool => {
             let [no, yes] = [0, 1].map(|truth| if interval.holds(truth) { u64::MAX } else { 0 });
-            truths(&array, words, |word, out| *out = (word & yes | !word & no).to_le_bytes())
+            combine::keep(selected, words(&array)?.iter_padded().map(|word| word & yes | !word & no));
+            Some(())
         }
-        _ => vector::compare(InstructionSet::best(), value_type, load::native(&array, value_type), interval, words),
+        _ => vector::compare(InstructionSet::best(), value_type, load::native(&array, value_type), interval, selected),
     })
 }
 
-/// Writes a bitmap: what `compare` makes of its words, without rows that are not selected, and without those where one of the arrays is NULL.
-fn write<const COLUMNS: usize>(
+/// Writes a bitmap: of the selected rows those that `compare` leaves, without those where one of the arrays is NULL.
+fn keep<const COLUMNS: usize>(
     call: &BatchHelpers<'_>,
     arrays: [&ArrayRef; COLUMNS],
     address: u64,
     memory: &mut Memory<'_>,
     compare: impl FnOnce(&mut [Word]) -> Option<()>,
 ) -> Result<u64, HelperFault> {
-    let (selected, target) = combine::selection_and(call, address, memory)?;
-    let (rows, beyond) = target.split_at_mut(call.words());
-    compare(rows).ok_or(HelperFault::Missing)?;
+    let selected = combine::selected_rows(call, address, memory)?;
+    compare(selected).ok_or(HelperFault::Missing)?;
     for array in arrays {
-        keep_valid(array.nulls(), rows);
+        keep_valid(array.nulls(), selected);
     }
-    bitmap::keep(rows.as_flattened_mut(), selected.as_flattened(), call.batch.rows);
-    beyond.fill([0; 8]);
     Ok(0)
 }
 
 /// Clears the rows that are NULL.
 pub(super) fn keep_valid(nulls: Option<&NullBuffer>, words: &mut [Word]) {
     let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else { return };
-    for (word, valid) in words.iter_mut().zip(nulls.inner().bit_chunks().iter_padded()) {
-        *word = (u64::from_le_bytes(*word) & valid).to_le_bytes();
-    }
+    combine::keep(words, nulls.inner().bit_chunks().iter_padded());
 }
 
-/// Goes through the words of a boolean array and of a bitmap.
-fn truths(array: &ArrayRef, words: &mut [Word], mut visit: impl FnMut(u64, &mut Word)) -> Option<()> {
-    let bits = array.as_boolean_opt()?.values().bit_chunks();
-    words.iter_mut().zip(bits.iter_padded()).for_each(|(out, word)| visit(word, out));
-    Some(())
+/// A boolean array by words.
+fn words(array: &ArrayRef) -> Option<BitChunks<'_>> {
+    Some(array.as_boolean_opt()?.values().bit_chunks())
 }
 
 /// How 64 pairs of booleans compare, `false` before `true`.

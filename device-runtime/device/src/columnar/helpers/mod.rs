@@ -93,6 +93,8 @@ pub(super) struct BatchHelpers<'a> {
     pub(super) first: usize,
     /// Elements of every accumulator.
     pub(super) capacity: usize,
+    /// Address of the bitmap with the rows to look at.
+    pub(super) selection: u32,
     /// What `group_ids` returned, if it was called.
     pub(super) mapped: Option<usize>,
     pub(super) stopwatch: Stopwatch,

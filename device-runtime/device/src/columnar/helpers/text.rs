@@ -12,7 +12,6 @@ use hashbrown::{HashMap, HashSet};
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::Parameters;
 
-use super::super::bitmap;
 use super::super::text::{TextColumn, Texts, truths};
 use super::{BatchHelpers, combine};
 
@@ -204,9 +203,7 @@ fn write_selected(
     address: u64,
     memory: &mut Memory<'_>,
 ) -> Result<u64, HelperFault> {
-    let (selected, target) = combine::selection_and(call, address, memory)?;
-    bitmap::write(truths, target.as_flattened_mut());
-    bitmap::keep(target.as_flattened_mut(), selected.as_flattened(), truths.len());
+    combine::keep(combine::selected_rows(call, address, memory)?, truths.bit_chunks().iter_padded());
     Ok(0)
 }
 

@@ -92,6 +92,8 @@ fn table(with_dictionaries: bool) -> RecordBatch {
 enum Argument {
     Value(i64),
     Selection,
+    /// Which the program only reads.
+    Context,
     Result,
     Scratch(i32),
     Accumulator(i16),
@@ -99,7 +101,7 @@ enum Argument {
     End,
 }
 
-use Argument::{Accumulator as Sum, End, Result as Out, Scratch, Selection, Value};
+use Argument::{Accumulator as Sum, Context, End, Result as Out, Scratch, Selection, Value};
 
 // Slots of the parameters.
 const FIVE: i64 = 0;
@@ -126,6 +128,7 @@ fn call(code: &mut Builder, number: u32, arguments: &[Argument]) {
             Value(value) => code.constant(register, value),
             End => code.mov(register, Reg::R7),
             Selection => code.load(Size::W, register, Reg::R6, SELECTION),
+            Context => code.mov(register, Reg::R6),
             Out => code.load(Size::W, register, Reg::R6, RESULT),
             Scratch(index) => code.load(Size::W, register, Reg::R6, SCRATCH).add(register, index * BITMAP_LEN as i32),
             Sum(index) => code.load(Size::W, register, Reg::R6, ACCUMULATORS).load(Size::W, register, register, 4 * index),
@@ -407,7 +410,7 @@ fn gathering() {
 #[test]
 fn arguments_are_checked() {
     use helper::*;
-    let read_only = Selection;
+    let read_only = Context;
     for (number, arguments, words) in [
         (COLUMN_COMPARE, [Value(S), Value(0), Value(FIVE), Out, Out], "argument 1"),
         (COLUMN_COMPARE, [Value(7), Value(0), Value(FIVE), Out, Out], "argument 1"),

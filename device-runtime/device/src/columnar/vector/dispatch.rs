@@ -46,16 +46,16 @@ impl InstructionSet {
 }
 
 macro_rules! kernels {
-    ($($(#[$meta:meta])* fn $name:ident<$bound:ident>($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        $($(#[$meta])* pub(super) fn $name<L: $bound>(set: InstructionSet, $($argument: $type),*) $(-> $result)? {
+    ($($(#[$meta:meta])* fn $name:ident$(<$lane:ident: $bound:ident>)?($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        $($(#[$meta])* pub(super) fn $name$(<$lane: $bound>)?(set: InstructionSet, $($argument: $type),*) $(-> $result)? {
             match set.0 {
-                Kind::Baseline => loops::$name::<Portable, L>($($argument),*),
+                Kind::Baseline => loops::$name::<Portable$(, $lane)?>($($argument),*),
                 // SAFETY: there is no such `InstructionSet` where the processor does not have AVX2; see `available`.
                 #[cfg(target_arch = "x86_64")]
-                Kind::Avx2 => unsafe { avx2::$name::<L>($($argument),*) },
+                Kind::Avx2 => unsafe { avx2::$name$(::<$lane>)?($($argument),*) },
                 // SAFETY: the same for AVX-512 F, BW, VL and DQ.
                 #[cfg(target_arch = "x86_64")]
-                Kind::Avx512 => unsafe { avx512::$name::<L>($($argument),*) },
+                Kind::Avx512 => unsafe { avx512::$name$(::<$lane>)?($($argument),*) },
             }
         })*
 
@@ -64,8 +64,8 @@ macro_rules! kernels {
             use super::*;
 
             $(#[target_feature(enable = "avx2")]
-            pub(super) fn $name<L: $bound>($($argument: $type),*) $(-> $result)? {
-                loops::$name::<fold::Avx2, L>($($argument),*)
+            pub(super) fn $name$(<$lane: $bound>)?($($argument: $type),*) $(-> $result)? {
+                loops::$name::<fold::Avx2$(, $lane)?>($($argument),*)
             })*
         }
 
@@ -74,8 +74,8 @@ macro_rules! kernels {
             use super::*;
 
             $(#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512dq")]
-            pub(super) fn $name<L: $bound>($($argument: $type),*) $(-> $result)? {
-                loops::$name::<fold::Avx512, L>($($argument),*)
+            pub(super) fn $name$(<$lane: $bound>)?($($argument: $type),*) $(-> $result)? {
+                loops::$name::<fold::Avx512$(, $lane)?>($($argument),*)
             })*
         }
     };
@@ -86,13 +86,13 @@ macro_rules! kernels {
 mod fold {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_movemask_epi8, _mm256_slli_epi16, _mm512_cmple_epu8_mask, _mm512_cmple_epu16_mask,
-        _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
-        _mm512_set1_epi64, _mm512_test_epi8_mask,
+        _mm512_cmple_epu32_mask, _mm512_cmple_epu64_mask, _mm512_mask_add_epi64, _mm512_mullo_epi64, _mm512_set1_epi8,
+        _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_test_epi8_mask,
     };
     use std::mem::transmute_copy;
 
     use super::super::lanes::Key;
-    use super::loops::{Instructions, WORD_ROWS, Word, gather};
+    use super::loops::{BYTE_ROWS, Instructions, WORD_ROWS, Word, gather};
 
     pub(super) struct Avx2;
 
@@ -110,6 +110,8 @@ mod fold {
     pub(super) struct Avx512;
 
     impl Instructions for Avx512 {
+        const HAS_WIDE_PRODUCTS: bool = true;
+
         #[inline(always)]
         fn fold(truths: &[u8; WORD_ROWS]) -> Word {
             // SAFETY: both types are 64 bytes, and any bytes are a vector.
@@ -158,22 +160,35 @@ mod fold {
             }
             word
         }
+
+        #[inline(always)]
+        fn add_products(sums: &mut [u64; BYTE_ROWS], left: &[[u8; 8]; BYTE_ROWS], right: &[[u8; 8]; BYTE_ROWS], bits: u8) {
+            // SAFETY: each is 64 bytes, and those are a vector.
+            let [before, left, right]: [__m512i; 3] =
+                unsafe { [transmute_copy(sums), transmute_copy(left), transmute_copy(right)] };
+            // SAFETY: only `avx512::*` name this type, and are called where there are AVX-512 F and DQ.
+            let after = unsafe { _mm512_mask_add_epi64(before, bits, before, _mm512_mullo_epi64(left, right)) };
+            // SAFETY: a vector is 64 bytes, and any bytes are numbers.
+            *sums = unsafe { std::mem::transmute::<__m512i, [u64; BYTE_ROWS]>(after) };
+        }
     }
 }
 
 kernels! {
     /// See [`loops::within`].
-    fn within<Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]);
+    fn within<L: Lane>(values: &[u8], low: L::Key, span: L::Key, flip: u64, selected: &mut [Word]);
     /// See [`loops::less`].
-    fn less<Lane>(left: &[u8], right: &[u8], out: &mut [Word]);
+    fn less<L: Lane>(left: &[u8], right: &[u8], flip: u64, selected: &mut [Word]);
     /// See [`loops::equal`].
-    fn equal<Lane>(left: &[u8], right: &[u8], out: &mut [Word]);
+    fn equal<L: Lane>(left: &[u8], right: &[u8], flip: u64, selected: &mut [Word]);
     /// See [`loops::among`].
-    fn among<Lane>(keys: &[u8], members: u64, out: &mut [Word]);
+    fn among<L: Lane>(keys: &[u8], members: u64, out: &mut [Word]);
+    /// See [`loops::count`].
+    fn count(selected: &[Word]) -> u64;
     /// See [`loops::sum`].
-    fn sum<Lane>(values: &[u8], selected: &[Word]) -> u128;
+    fn sum<L: Lane>(values: &[u8], selected: &[Word]) -> u128;
     /// See [`loops::least`].
-    fn least<Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key;
+    fn least<L: Lane>(values: &[u8], selected: &[Word], flip: L::Key) -> L::Key;
     /// See [`loops::products`].
-    fn products<Factor>(left: &[u8], right: &[u8], selected: &[Word]) -> Option<i128>;
+    fn products<L: Factor>(left: &[u8], right: &[u8], selected: &[Word]) -> Option<i128>;
 }

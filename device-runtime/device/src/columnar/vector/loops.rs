@@ -8,6 +8,9 @@ use super::products::Factor;
 /// Rows in a word of a bitmap.
 pub(super) const WORD_ROWS: usize = 64;
 
+/// Rows in a byte of one.
+pub(super) const BYTE_ROWS: usize = 8;
+
 /// If so few of 64 rows are selected, looking at those alone is less work, and fewer cache lines.
 const FEW: u32 = 6;
 
@@ -23,6 +26,9 @@ pub(in super::super) type Word = [u8; 8];
 
 /// What an instruction set does better than what the compiler makes of a loop.
 pub(super) trait Instructions: Sized {
+    /// Whether [`Self::add_products`] is better than a product for each row.
+    const HAS_WIDE_PRODUCTS: bool = false;
+
     /// The word of 64 truths that are 0 or 1.
     fn fold(truths: &[u8; WORD_ROWS]) -> Word;
 
@@ -30,6 +36,15 @@ pub(super) trait Instructions: Sized {
     #[inline(always)]
     fn at_most<K: Key>(keys: &[K; WORD_ROWS], bound: K) -> Word {
         gather::<Self>(keys.iter().map(|key| !bound.is_less(*key)))
+    }
+
+    /// Adds to each sum the product of its row, modulo 2^64, if the row's bit is set.
+    #[inline(always)]
+    fn add_products(sums: &mut [u64; BYTE_ROWS], left: &[[u8; 8]; BYTE_ROWS], right: &[[u8; 8]; BYTE_ROWS], bits: u8) {
+        for (row, (sum, (left, right))) in sums.iter_mut().zip(left.iter().zip(right)).enumerate() {
+            let product = u64::from_le_bytes(*left).wrapping_mul(u64::from_le_bytes(*right));
+            *sum = sum.wrapping_add(product & u64::from(bits >> row & 1).wrapping_neg());
+        }
     }
 }
 
@@ -48,30 +63,42 @@ impl Instructions for Portable {
     }
 }
 
-/// A word for every 64 rows, the last one zero beyond the rows: which elements have a key of at most `bound`.
+/// Keeps of the selected rows those whose key is at most `bound`, or, if `flip` is all ones, those whose key is not.
 ///
 /// A column is read as four streams, which memory answers faster than one; each by instructions of its own, so that the processor tells them apart.
 #[inline(always)]
-fn pack<S: Instructions, L: Lane>(values: &[u8], out: &mut [Word], bound: L::Key, key: impl Fn(L::Raw) -> L::Key + Copy) {
+fn pack<S: Instructions, L: Lane>(
+    values: &[u8],
+    selected: &mut [Word],
+    flip: u64,
+    bound: L::Key,
+    key: impl Fn(L::Raw) -> L::Key + Copy,
+) {
     let (blocks, rest) = L::elements(values).as_chunks::<WORD_ROWS>();
-    let (out, last) = out.split_at_mut(blocks.len());
+    let (selected, last) = selected.split_at_mut(blocks.len());
     let each = blocks.len() / 4;
     let [a, b, c, d] = std::array::from_fn(|stream| &blocks[stream * each..][..each]);
-    let mut streams = out.chunks_exact_mut(each.max(1));
-    if let [Some(out_a), Some(out_b), Some(out_c), Some(out_d)] = std::array::from_fn(|_| streams.next()) {
+    let mut streams = selected.chunks_exact_mut(each.max(1));
+    if let [Some(kept_a), Some(kept_b), Some(kept_c), Some(kept_d)] = std::array::from_fn(|_| streams.next()) {
         for index in 0..each {
-            out_a[index] = word::<S, L>(&a[index], bound, key);
-            out_b[index] = word::<S, L>(&b[index], bound, key);
-            out_c[index] = word::<S, L>(&c[index], bound, key);
-            out_d[index] = word::<S, L>(&d[index], bound, key);
+            keep(&mut kept_a[index], word::<S, L>(&a[index], bound, key), flip);
+            keep(&mut kept_b[index], word::<S, L>(&b[index], bound, key), flip);
+            keep(&mut kept_c[index], word::<S, L>(&c[index], bound, key), flip);
+            keep(&mut kept_d[index], word::<S, L>(&d[index], bound, key), flip);
         }
     }
-    for (block, out) in blocks.iter().zip(out).skip(4 * each) {
-        *out = word::<S, L>(block, bound, key);
+    for (block, kept) in blocks.iter().zip(selected).skip(4 * each) {
+        keep(kept, word::<S, L>(block, bound, key), flip);
     }
-    if let (false, Some(word)) = (rest.is_empty(), last.first_mut()) {
-        *word = gather::<S>(rest.iter().map(|raw| !bound.is_less(key(*raw))));
+    if let (false, Some(kept)) = (rest.is_empty(), last.first_mut()) {
+        keep(kept, gather::<S>(rest.iter().map(|raw| !bound.is_less(key(*raw)))), flip);
     }
+}
+
+/// Keeps of 64 rows those that are true, or, if `flip` is all ones, those that are not.
+#[inline(always)]
+fn keep(selected: &mut Word, truths: Word, flip: u64) {
+    *selected = (u64::from_le_bytes(*selected) & (u64::from_le_bytes(truths) ^ flip)).to_le_bytes();
 }
 
 /// Which of 64 elements have a key of at most `bound`.
@@ -84,18 +111,24 @@ fn word<S: Instructions, L: Lane>(block: &[L::Raw; WORD_ROWS], bound: L::Key, ke
     S::at_most(&keys, bound)
 }
 
-/// The same for pairs.
+/// As [`pack`], for pairs.
 #[inline(always)]
-fn pack_pairs<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word], passes: impl Fn(L::Key, L::Key) -> bool) {
+fn pack_pairs<S: Instructions, L: Lane>(
+    left: &[u8],
+    right: &[u8],
+    selected: &mut [Word],
+    flip: u64,
+    passes: impl Fn(L::Key, L::Key) -> bool,
+) {
     let (left, left_rest) = L::elements(left).as_chunks::<WORD_ROWS>();
     let (right, right_rest) = L::elements(right).as_chunks::<WORD_ROWS>();
     let passes = |(left, right): (&L::Raw, &L::Raw)| passes(L::compared(*left), L::compared(*right));
-    let mut out = out.iter_mut();
-    for ((left, right), word) in left.iter().zip(right).zip(&mut out) {
-        *word = gather::<S>(left.iter().zip(right).map(passes));
+    let mut selected = selected.iter_mut();
+    for ((left, right), kept) in left.iter().zip(right).zip(&mut selected) {
+        keep(kept, gather::<S>(left.iter().zip(right).map(passes)), flip);
     }
-    if let (false, Some(word)) = (left_rest.is_empty(), out.next()) {
-        *word = gather::<S>(left_rest.iter().zip(right_rest).map(passes));
+    if let (false, Some(kept)) = (left_rest.is_empty(), selected.next()) {
+        keep(kept, gather::<S>(left_rest.iter().zip(right_rest).map(passes)), flip);
     }
 }
 
@@ -109,29 +142,30 @@ pub(super) fn gather<S: Instructions>(truths: impl Iterator<Item = bool>) -> Wor
     S::fold(&bytes)
 }
 
-/// Which elements have a key from `low` to `low + span`. Open ends save the difference, which costs decimals half their time.
+/// Keeps the rows with a key from `low` to `low + span`. Open ends save the difference, which costs decimals half their time. Here and below, `flip` of all ones
+/// keeps the others.
 #[inline(always)]
-pub(super) fn within<S: Instructions, L: Lane>(values: &[u8], low: L::Key, span: L::Key, out: &mut [Word]) {
+pub(super) fn within<S: Instructions, L: Lane>(values: &[u8], low: L::Key, span: L::Key, flip: u64, selected: &mut [Word]) {
     if low.is_equal(L::Key::ZERO) {
-        pack::<S, L>(values, out, span, L::compared);
+        pack::<S, L>(values, selected, flip, span, L::compared);
     } else if L::Key::ONES.wrapping_sub(low).is_equal(span) {
         // The keys' complements order the other way around.
-        pack::<S, L>(values, out, span, |raw| L::compared(raw).xor(L::Key::ONES));
+        pack::<S, L>(values, selected, flip, span, |raw| L::compared(raw).xor(L::Key::ONES));
     } else {
-        pack::<S, L>(values, out, span, |raw| L::compared(raw).wrapping_sub(low));
+        pack::<S, L>(values, selected, flip, span, |raw| L::compared(raw).wrapping_sub(low));
     }
 }
 
-/// Which elements of `left` are less than those of `right`.
+/// Keeps the rows of which `left` is less than `right`.
 #[inline(always)]
-pub(super) fn less<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
-    pack_pairs::<S, L>(left, right, out, |left, right| left.is_less(right));
+pub(super) fn less<S: Instructions, L: Lane>(left: &[u8], right: &[u8], flip: u64, selected: &mut [Word]) {
+    pack_pairs::<S, L>(left, right, selected, flip, |left, right| left.is_less(right));
 }
 
-/// Which elements are equal.
+/// Keeps the rows whose elements are equal.
 #[inline(always)]
-pub(super) fn equal<S: Instructions, L: Lane>(left: &[u8], right: &[u8], out: &mut [Word]) {
-    pack_pairs::<S, L>(left, right, out, |left, right| left.is_equal(right));
+pub(super) fn equal<S: Instructions, L: Lane>(left: &[u8], right: &[u8], flip: u64, selected: &mut [Word]) {
+    pack_pairs::<S, L>(left, right, selected, flip, |left, right| left.is_equal(right));
 }
 
 /// Which elements are members of a set of numbers below 64. Of greater ones, whatever their low six bits say.
@@ -159,6 +193,12 @@ fn for_each_selected<R: Copy>(rows: &[R], selected: &[Word], mut visit: impl FnM
     if let Some(word) = words.next() {
         visit(rest, word);
     }
+}
+
+/// How many rows are selected.
+#[inline(always)]
+pub(super) fn count<S: Instructions>(selected: &[Word]) -> u64 {
+    selected.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones())).sum()
 }
 
 /// The sum of the selected keys, modulo 2^64, or 2^128 for keys that wide.
@@ -199,7 +239,7 @@ pub(super) fn products<S: Instructions, L: Factor>(left: &[u8], right: &[u8], se
     for ((left, right), words) in stretches {
         let count: u32 = words.iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
         let stretch = if count <= FEW * words.len() as u32 {
-            single_products::<L>(left, right, words)?
+            L::few_products::<S>(left, right, words)?
         } else {
             all_products::<L>(left, right, words)?
         };

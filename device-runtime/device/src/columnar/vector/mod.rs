@@ -109,7 +109,8 @@ macro_rules! with_lane {
 
 use with_lane;
 
-/// Writes which values lie in an interval: a word for every 64, zero beyond the last row. Words beyond those are left alone.
+/// Keeps of the selected rows those whose values lie in an interval. The bitmap has a word for every 64 rows, zero beyond the last one; words beyond those are
+/// left alone.
 ///
 /// `None` if the type is not one of a fixed number of bytes.
 pub(super) fn compare(
@@ -117,21 +118,22 @@ pub(super) fn compare(
     value_type: ValueType,
     values: &[u8],
     interval: Interval,
-    out: &mut [Word],
+    selected: &mut [Word],
 ) -> Option<()> {
     with_lane!(value_type, L => {
         let (low, high) = (interval.low.max(L::LEAST), interval.high.min(L::GREATEST));
-        let rows = L::elements(values).len();
         if low <= high {
             let low = L::key_of(low);
-            dispatch::within::<L>(set, values, low, L::key_of(high).wrapping_sub(low), out);
-        } else {
-            out[..rows.div_ceil(64)].fill([0; 8]);
-        }
-        if interval.is_negated {
-            negate(&mut out[..rows.div_ceil(64)], rows);
+            dispatch::within::<L>(set, values, low, L::key_of(high).wrapping_sub(low), flip(interval.is_negated), selected);
+        } else if !interval.is_negated {
+            selected[..L::elements(values).len().div_ceil(64)].fill([0; 8]);
         }
     })
+}
+
+/// What truths are XORed with: all ones if it is the others that pass.
+fn flip(is_negated: bool) -> u64 {
+    u64::from(is_negated).wrapping_neg()
 }
 
 /// Writes which of a dictionary's keys, of `width` bytes each, are members of a set of numbers below 64. Of greater ones, anything.
@@ -150,18 +152,14 @@ pub(super) fn compare_columns(
     value_type: ValueType,
     comparison: Comparison,
     [left, right]: [&[u8]; 2],
-    out: &mut [Word],
+    selected: &mut [Word],
 ) -> Option<()> {
-    with_lane!(value_type, L => {
-        let rows = L::elements(left).len();
-        match comparison {
-            Comparison::Equal | Comparison::NotEqual => dispatch::equal::<L>(set, left, right, out),
-            Comparison::Less | Comparison::GreaterOrEqual => dispatch::less::<L>(set, left, right, out),
-            Comparison::Greater | Comparison::LessOrEqual => dispatch::less::<L>(set, right, left, out),
-        }
-        if matches!(comparison, Comparison::NotEqual | Comparison::GreaterOrEqual | Comparison::LessOrEqual) {
-            negate(&mut out[..rows.div_ceil(64)], rows);
-        }
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    let flip = flip(matches!(comparison, NotEqual | GreaterOrEqual | LessOrEqual));
+    with_lane!(value_type, L => match comparison {
+        Equal | NotEqual => dispatch::equal::<L>(set, left, right, flip, selected),
+        Less | GreaterOrEqual => dispatch::less::<L>(set, left, right, flip, selected),
+        Greater | LessOrEqual => dispatch::less::<L>(set, right, left, flip, selected),
     })
 }
 
@@ -243,7 +241,7 @@ pub(super) fn extreme(
 
 /// How many rows are selected.
 pub(super) fn count(selected: &[Word]) -> u64 {
-    selected.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones())).sum()
+    dispatch::count(InstructionSet::best(), selected)
 }
 
 /// The other rows of the first `rows`, of which `bitmap` has exactly as many words as they need.

@@ -117,12 +117,17 @@ fn literals(value_type: ValueType, random: &mut Random) -> Vec<i128> {
     literals
 }
 
-/// What a kernel writes: as many words as the rows take, and not one more.
-fn written(rows: usize, kernel: impl FnOnce(&mut [Word]) -> Option<()>) -> Vec<Word> {
-    let mut words = vec![[0xa5; 8]; rows.div_ceil(64) + 1];
-    kernel(&mut words).unwrap();
-    assert_eq!(words.pop(), Some([0xa5; 8]), "{rows} rows");
-    words
+/// What a kernel keeps of a selection and of all rows: it changes as many words as those take, and not one more.
+fn kept(rows: usize, kernel: impl Fn(&mut [Word]) -> Option<()>) -> Vec<Word> {
+    let [some, all] = [|row: usize| row % 7 != 3, |_| true].map(|is_selected| {
+        let selection = reference::bitmap(rows, is_selected);
+        let mut words = [selection.as_slice(), &[[0xa5; 8]]].concat();
+        kernel(&mut words).unwrap();
+        assert_eq!(words.pop(), Some([0xa5; 8]), "{rows} rows");
+        (selection, words)
+    });
+    assert_eq!(some.1, reference::bitmap(rows, |row| [&some.0, &all.1].iter().all(|words| reference::is_set(words, row))));
+    all.1
 }
 
 /// Runs a check for every instruction set, type and length.
@@ -143,7 +148,7 @@ fn comparisons_with_a_literal() {
         for literal in literals(value_type, random) {
             for comparison in Comparison::ALL {
                 let interval = Interval::of(comparison, literal);
-                let given = written(count, |out| super::compare(set, value_type, &values, interval, out));
+                let given = kept(count, |selected| super::compare(set, value_type, &values, interval, selected));
                 let value = |row| reference::compared(value_type, &values, row);
                 let expected = reference::bitmap(count, |row| reference::holds(comparison, value(row).cmp(&literal)));
                 assert_eq!(given, expected, "{set:?}: {count} of {value_type}, {comparison:?} {literal}");
@@ -162,7 +167,7 @@ fn ranges() {
             let high = &literals[(index * 7 + 3) % literals.len()];
             for (with_low, with_high) in [(false, false), (false, true), (true, false), (true, true)] {
                 let interval = Interval::between((*low, with_low), (*high, with_high));
-                let given = written(count, |out| super::compare(set, value_type, &values, interval, out));
+                let given = kept(count, |selected| super::compare(set, value_type, &values, interval, selected));
                 let expected = reference::bitmap(count, |row| {
                     let value = reference::compared(value_type, &values, row);
                     (if with_low { *low <= value } else { *low < value })
@@ -181,7 +186,7 @@ fn comparisons_of_columns() {
         let (left, right) = (rows(value_type, count, random), rows(value_type, count, random));
         for right in [&left, &right] {
             for comparison in Comparison::ALL {
-                let given = written(count, |out| super::compare_columns(set, value_type, comparison, [&left, right], out));
+                let given = kept(count, |selected| super::compare_columns(set, value_type, comparison, [&left, right], selected));
                 let order = |row| reference::compared(value_type, &left, row).cmp(&reference::compared(value_type, right, row));
                 let expected = reference::bitmap(count, |row| reference::holds(comparison, order(row)));
                 assert_eq!(given, expected, "{set:?}: {count} of {value_type}, {comparison:?}");
