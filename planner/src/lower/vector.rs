@@ -3,7 +3,8 @@
 //! A bitmap has no other rows, so what is made of it by `NOT`, or by asking whether it is known, says nothing of those: whoever uses a truth leaves them out.
 //! A conjunct is taken whole or stays byte code: where single rows are looked at anyway, a comparison more is cheaper there. What joins the bitmaps (`AND`,
 //! `OR`, `NOT`, tests for NULL, boolean columns) is byte code all the same, 64 rows an instruction, so that three-valued logic is written once, in
-//! [`truth`](super::truth); but where all that is left are bitmaps joined by `AND`, or by `OR`, a helper joins those too, and there is no loop. Decimals need no proof here: a helper reads all 128 bits.
+//! [`truth`](super::truth); but there is no loop where nothing is left but comparisons joined by `AND`, each of which takes rows out of the
+//! result, or bitmaps joined by `OR`, which a helper joins. Decimals need no proof here: a helper reads all 128 bits.
 
 use nearside_programs::abi::helper::{BITMAP_COMBINE, COLUMN_BETWEEN, COLUMN_COMPARE, COLUMN_COMPARE_COLUMNS};
 
