@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
@@ -18,7 +19,11 @@ pub struct Options {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "l2,dram", value_name = "LIST")]
     pub memory: Vec<Memory>,
 
-    /// Seconds for the rounds of a step whose columns are in the second-level cache; three times as many where they are not.
+    /// Processes of each build that measure a step, one after the other.
+    #[arg(long, default_value = "5", value_name = "COUNT")]
+    pub processes: NonZeroUsize,
+
+    /// Seconds for the rounds of a step, by all processes, whose columns are in the second-level cache; three times as many where they are not.
     #[arg(long, default_value_t = 4.0, value_name = "SECONDS")]
     pub seconds: f64,
 

@@ -1,6 +1,6 @@
 //! Drives both builds, a round each in turn.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use super::build::{Build, build};
 use super::child::{Child, Reply, Request, unexpected};
 use super::options::{Memory, Options};
-use super::report::{Compilation, Figure, Record, StepFigures};
+use super::report::{Compilation, Record, StepFigures};
 use crate::place::{self, Machine};
 
-/// Rounds of a step at least.
-const ROUNDS_MIN: usize = 3;
+/// Rounds of a process at least.
+const ROUNDS_MIN: usize = 1;
 
 /// The step whose compile time is promised.
 const COMPILED: &str = "Q6";
@@ -31,16 +31,16 @@ pub(super) fn run(options: &Options, scratch: &Path) -> Result<()> {
     let mut record = Record::new(Machine::this()?);
     // Only one of all processes works at a time, always on the same core.
     place::pin(place::cores()?.pop().context("no core")?)?;
-    let children = programs.iter().zip(builds).map(|(program, build)| Ok((build, Child::start(program)?)));
-    let mut children = children.collect::<Result<Vec<_>>>()?;
-    let steps = steps(&mut children[0].1)?;
+    let programs: Vec<(Build, PathBuf)> = builds.into_iter().zip(programs).collect();
+    let mut child = Child::start(&programs[0].1)?;
+    let steps = steps(&mut child)?;
     for (index, name) in steps.iter().enumerate().filter(|(_, name)| options.wants(name)) {
         for &memory in &options.memory {
             eprintln!("{name}, {memory}");
-            record.steps.push(measure(&mut children, (index, name), memory, options)?);
+            record.steps.push(measure(&programs, (index, name), memory, options)?);
         }
         if name == COMPILED {
-            record.compilations = compile(&mut children[0].1, index)?;
+            record.compilations = compile(&mut child, index)?;
         }
     }
     print!("{record}");
@@ -65,41 +65,53 @@ fn compile(child: &mut Child, step: usize) -> Result<Vec<Compilation>> {
 }
 
 fn measure(
-    children: &mut [(Build, Child)],
+    programs: &[(Build, PathBuf)],
     (index, name): (usize, &str),
     memory: Memory,
     options: &Options,
 ) -> Result<StepFigures> {
     let mut figures = StepFigures { step: name.to_owned(), memory, rows: 0, row_len: 0, rounds: 0, machines: Vec::new() };
+    for _ in 0..options.processes.get() {
+        measure_once(programs, index, options, &mut figures)?;
+    }
+    Ok(figures)
+}
+
+/// One process of each build, a round each in turn.
+fn measure_once(programs: &[(Build, PathBuf)], index: usize, options: &Options, figures: &mut StepFigures) -> Result<()> {
+    let memory = figures.memory;
     let mut answers = Vec::new();
-    for (build, child) in &mut *children {
+    let mut measured = Vec::new();
+    for (build, program) in programs {
+        let mut child = Child::start(program)?;
         let sandboxes = *build == Build::Any;
         let request = Request::Prepare { step: index, bytes: memory.bytes(), sandboxes, interpreters: memory == Memory::L2 };
         match child.ask(request)? {
             Reply::Prepared { machines, rows, row_len, answer } => {
                 answers.push(answer);
                 (figures.rows, figures.row_len) = (rows, row_len);
-                figures.machines.extend(machines.into_iter().map(|machine| Figure::new(machine, *build)));
+                let rounds = vec![Vec::new(); machines.len()];
+                measured.push((*build, child, machines, rounds));
             }
             other => return unexpected(&other),
         }
     }
-    ensure!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{name}: the builds do not agree");
+    ensure!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{}: the builds do not agree", figures.step);
     let seconds = options.seconds * if memory == Memory::Dram { 3.0 } else { 1.0 };
-    let (begin, time) = (Instant::now(), Duration::from_secs_f64(seconds));
-    while figures.rounds < ROUNDS_MIN || begin.elapsed() < time {
-        figures.rounds += 1;
-        for (build, child) in &mut *children {
-            let mut machines = figures.machines.iter_mut().filter(|figure| figure.build == *build);
+    let (begin, time) = (Instant::now(), Duration::from_secs_f64(seconds / options.processes.get() as f64));
+    let mut count = 0;
+    while count < ROUNDS_MIN || begin.elapsed() < time {
+        count += 1;
+        for (_, child, _, rounds) in &mut measured {
             match child.ask(Request::Round)? {
-                Reply::Round(times) => times.iter().for_each(|time| {
-                    if let Some(figure) = machines.next() {
-                        figure.add(*time);
-                    }
-                }),
+                Reply::Round(times) => rounds.iter_mut().zip(times).for_each(|(rounds, time)| rounds.push(time)),
                 other => return unexpected(&other),
             }
         }
     }
-    Ok(figures)
+    figures.rounds += count;
+    for (build, _, machines, rounds) in measured {
+        machines.into_iter().zip(rounds).for_each(|(machine, rounds)| figures.add(machine, build, rounds));
+    }
+    Ok(())
 }

@@ -51,7 +51,7 @@ type Outcome<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBac
 
 fn panel<'a>(record: &Record, memory: Memory, steps: &[&StepFigures], area: &Area<'a>) -> Outcome<'a> {
     let (least, most) = range(steps);
-    let title = format!("columns in {memory}: ns a row, the least of all rounds ({})", record.date);
+    let title = format!("columns in {memory}: ns a row, the median of processes ({})", record.date);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 16))
         .margin(8)
