@@ -14,6 +14,7 @@ use nearside_planner::fragment::{Aggregate, Expr, Fragment, Function, Named, Out
 use nearside_planner::generate::Generator;
 use nearside_planner::{Capabilities, EvaluationError, Refusal, compile, evaluate};
 use nearside_programs::Scalar;
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 
 /// Seeds that the test tries.
 const SEEDS: u64 = 1_000;
@@ -191,9 +192,9 @@ fn attempt(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Strin
 /// The plain way first, then both engines with batches and group tables of all sizes.
 fn ways(seed: u64) -> [Options; 3] {
     let pick = |sizes: &[usize]| sizes[seed as usize % sizes.len()];
-    let (batch_rows, groups_max) = (pick(&[8192, 64, 100, 1, 3]), pick(&[8192, 1, 2, 5]));
+    let (batch_rows, groups_max) = (pick(&[BATCH_ROWS_MAX as usize, 64, 100, 1, 3]), pick(&[8192, 1, 2, 5]));
     [
-        Options { backend: Backend::Interpreter, batch_rows: 8192, groups_max: 1024, narrow: false },
+        Options { backend: Backend::Interpreter, batch_rows: BATCH_ROWS_MAX as usize, groups_max: 1024, narrow: false },
         Options { backend: Backend::Interpreter, batch_rows, groups_max, narrow: true },
         Options { backend: Backend::Jit, batch_rows, groups_max, narrow: seed.is_multiple_of(2) },
     ]

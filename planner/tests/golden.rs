@@ -11,6 +11,7 @@ use device::{Device, Options};
 use nearside_engine::Backend;
 use nearside_planner::text::{parse_scalar, write_scalar};
 use nearside_planner::{Capabilities, Fragment, compile, evaluate};
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use nearside_programs::{Scalar, ValueType};
 
 const ROWS_IN: &str = "--- rows in";
@@ -88,7 +89,8 @@ fn run(fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Vec<Scala
 fn run_with(capabilities: &Capabilities, fragment: &Fragment, rows: &[Vec<Scalar>]) -> Result<Option<Vec<Vec<Scalar>>>, String> {
     let compiled = compile(fragment, capabilities).map_err(|refusal| refusal.to_string())?;
     let result = |backend, narrow| {
-        Device::new(&compiled, Options { backend, batch_rows: 8192, groups_max: 64, narrow }).run(fragment, rows)
+        Device::new(&compiled, Options { backend, batch_rows: BATCH_ROWS_MAX as usize, groups_max: 64, narrow })
+            .run(fragment, rows)
     };
     let first = result(Backend::Interpreter, false);
     for (backend, narrow) in [(Backend::Interpreter, true), (Backend::Jit, false), (Backend::Jit, true)] {

@@ -7,6 +7,7 @@ use device::{Device, Options};
 use nearside_engine::Backend;
 use nearside_planner::fragment::{ArithmeticOp, Expr, Named, Output};
 use nearside_planner::{Capabilities, Fragment, compile, evaluate};
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use nearside_programs::isa::{CallTarget, Instruction, decode};
 use nearside_programs::manifest::BoundOp;
 use nearside_programs::{Object, Scalar, ValueType};
@@ -39,18 +40,40 @@ fn q6() {
         })
         .collect();
     let all = Capabilities::all();
-    // In byte code, everything but the dates has a narrow version, and these values fit. Helpers need none.
-    for (capabilities, narrow_calls) in [(&all, 0), (&all.without_vector_helpers(), 3)] {
+    // In byte code, everything but the dates has a narrow version, and these values fit. Helpers need none, and do all of it in one call.
+    for (capabilities, calls, narrow_calls) in [(&all, 1, 0), (&all.without_vector_helpers(), 4, 3)] {
         let compiled = compile(&fragment, capabilities).unwrap();
-        let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow: true };
+        let options = Options { backend: Backend::Jit, batch_rows: BATCH_ROWS_MAX as usize, groups_max: 1, narrow: true };
         let mut device = Device::new(&compiled, options);
         assert_eq!(device.run(&fragment, &rows), Some(evaluate(&fragment, &rows).unwrap()));
-        assert_eq!((device.counters.calls, device.counters.narrow_calls), (4, narrow_calls));
+        assert_eq!((device.counters.calls, device.counters.narrow_calls), (calls, narrow_calls));
         let manifest = compiled.object.manifest.unwrap();
         assert_eq!(manifest.selects.len(), 3, "one pass over each column");
         assert_eq!(manifest.bounds.len(), 5);
         assert_eq!(manifest.main.unwrap().narrow.is_some(), narrow_calls > 0);
+        assert_eq!(manifest.filter_main.is_some(), calls == 1);
     }
+}
+
+/// Conjuncts and `main` are one function, too, where nothing of both looks at single values, and there are no groups.
+#[test]
+fn filter_main_loads_nothing() {
+    let check = |text: &str, expected: bool| {
+        let compiled =
+            compile(&fragment(&format!("scan (a: i64 null, b: i64, s: utf8) | {text}")), &Capabilities::all()).unwrap();
+        let entry = compiled.object.manifest.unwrap().filter_main;
+        assert_eq!(entry.is_some(), expected, "{text}");
+        assert!(entry.is_none_or(|entry| entry.loads.is_empty() && entry.narrow.is_none()), "{text}");
+    };
+    check("filter a > 5 and a < 9 | filter b <> 3 | aggregate t: sum(a), n: count(*)", true);
+    check("filter a > 5 | filter s like 'x%' | aggregate n: count(b)", true);
+    check("filter a > 5 or b > 5 | filter a is not null | aggregate n: count(*)", true);
+    check("filter a > 5 | filter a + b > 5 | aggregate n: count(*)", false);
+    check("filter a > 5 | aggregate t: sum(a + b)", false);
+    check("filter a > 5 | aggregate t: min(s)", true);
+    check("filter a > 5 | group by b | aggregate t: sum(a)", false);
+    check("filter a > 5 | emit a", false);
+    check("aggregate t: sum(a)", false);
 }
 
 /// The helpers each conjunct calls; none where some of it needs single rows, or the device lacks one.
@@ -190,7 +213,7 @@ fn long_disjunctions_stay_byte_code() {
         let entry = &compiled.object.manifest.as_ref().unwrap().selects[0];
         assert_eq!(entry.scratch_bitmaps, if terms == 30 { 30 } else { 0 });
         let rows: Vec<_> = (0..200).map(|k| vec![Scalar::Int(ValueType::Int64, k)]).collect();
-        let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow: true };
+        let options = Options { backend: Backend::Jit, batch_rows: BATCH_ROWS_MAX as usize, groups_max: 1, narrow: true };
         assert_eq!(Device::new(&compiled, options).run(&fragment, &rows), Some(evaluate(&fragment, &rows).unwrap()));
     }
 }
@@ -360,11 +383,12 @@ fn sums_of_decimals_exceed_64_bits() {
     let all = Capabilities::all();
     let [with, without] = [&all, &all.without_vector_helpers()].map(|capabilities| compile(&fragment, capabilities).unwrap());
     let value = |value: i128| vec![Scalar::Decimal { value, precision: 38, scale: 0 }];
-    let large = i128::from(i64::MAX) / 8192;
-    let rows: Vec<_> = (0..40_000).map(|row| value(if row % 3 == 0 { -large / 5 } else { large })).collect();
+    let large = i128::from(i64::MAX) / i128::from(BATCH_ROWS_MAX);
+    let rows: Vec<_> =
+        (0..5 * i64::from(BATCH_ROWS_MAX)).map(|row| value(if row % 3 == 0 { -large / 5 } else { large })).collect();
     let expected = evaluate(&fragment, &rows).unwrap();
     for (compiled, narrow) in [(&with, true), (&without, false), (&without, true)] {
-        let options = Options { backend: Backend::Jit, batch_rows: 8192, groups_max: 1, narrow };
+        let options = Options { backend: Backend::Jit, batch_rows: BATCH_ROWS_MAX as usize, groups_max: 1, narrow };
         let mut device = Device::new(compiled, options);
         assert_eq!(device.run(&fragment, &rows).unwrap(), expected);
         assert_eq!(device.counters.narrow_calls > 0, narrow && std::ptr::eq(compiled, &without));

@@ -40,7 +40,8 @@ pub(crate) fn machine(data: &Arc<Data>, with: With) -> Result<Option<Box<dyn Mac
     let schema = data.batches[0].schema();
     let worker = Worker::new(program.clone(), &schema, parameters, &Options::default(), GROUPS_MAX)?;
     let columns = data.batches.iter().map(|batch| batch.columns().iter().cloned().map(Some).collect()).collect();
-    Ok(Some(Box::new(Planned { data: data.clone(), columns, program, worker, output: vec![0; data.places.output.len()] })))
+    let (conjuncts, output) = ((0..program.manifest().selects.len()).collect(), vec![0; data.places.output.len()]);
+    Ok(Some(Box::new(Planned { data: data.clone(), columns, program, conjuncts, worker, output })))
 }
 
 /// The program of a step; `None` if it has no fragment.
@@ -61,6 +62,8 @@ struct Planned {
     /// Of each batch, by the program's columns.
     columns: Vec<Vec<Option<ArrayRef>>>,
     program: Arc<Program>,
+    /// All of the program's.
+    conjuncts: Vec<usize>,
     worker: Worker,
     output: Vec<u8>,
 }
@@ -68,28 +71,31 @@ struct Planned {
 impl Planned {
     /// The rows of a batch that pass; `None`: all.
     fn select(&mut self, columns: &[Option<ArrayRef>], rows: usize) -> Result<Option<BooleanBuffer>> {
-        let conjuncts: Vec<usize> = (0..self.program.manifest().selects.len()).collect();
-        if conjuncts.is_empty() {
+        if self.conjuncts.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.worker.select(&conjuncts, columns, rows, None)?))
+        Ok(Some(self.worker.select(&self.conjuncts, columns, rows, None)?))
     }
 
-    fn aggregate(&mut self, columns: &[Option<ArrayRef>], rows: usize, selected: Option<BooleanBuffer>) -> Result<()> {
+    fn aggregate(&mut self, columns: &[Option<ArrayRef>], rows: usize) -> Result<()> {
         let mut early = false;
         let mut emit = |_| early = true;
-        match selected {
-            Some(sparse) if !self.program.main_skips_rows() && sparse.count_set_bits() * SPARSE <= rows => {
-                let mask = BooleanArray::new(sparse, None);
-                let filter = FilterBuilder::new(&mask).optimize().build();
-                let mut compact = vec![None; columns.len()];
-                for &column in self.program.main_columns() {
-                    let column = column as usize;
-                    compact[column] = columns[column].as_ref().map(|array| filter.filter(array)).transpose()?;
+        if self.program.filters_in_main(&self.conjuncts) {
+            self.worker.filter_and_aggregate(&self.conjuncts, columns, rows, None, &mut emit)?;
+        } else {
+            match self.select(columns, rows)? {
+                Some(sparse) if !self.program.main_skips_rows() && sparse.count_set_bits() * SPARSE <= rows => {
+                    let mask = BooleanArray::new(sparse, None);
+                    let filter = FilterBuilder::new(&mask).optimize().build();
+                    let mut compact = vec![None; columns.len()];
+                    for &column in self.program.main_columns() {
+                        let column = column as usize;
+                        compact[column] = columns[column].as_ref().map(|array| filter.filter(array)).transpose()?;
+                    }
+                    self.worker.aggregate(&compact, filter.count(), None, &mut emit)?;
                 }
-                self.worker.aggregate(&compact, filter.count(), None, &mut emit)?;
+                selected => self.worker.aggregate(columns, rows, selected.as_ref(), &mut emit)?,
             }
-            selected => self.worker.aggregate(columns, rows, selected.as_ref(), &mut emit)?,
         }
         if early {
             bail!("there was no room for all groups");
@@ -105,10 +111,9 @@ impl Machine for Planned {
         let is_aggregate = matches!(self.program.manifest().output, Output::Aggregate { .. });
         for (index, (batch, columns)) in data.batches.iter().zip(&columns).enumerate() {
             let rows = batch.num_rows();
-            let selected = self.select(columns, rows)?;
             if is_aggregate {
-                self.aggregate(columns, rows, selected)?;
-            } else if let Some(selected) = selected {
+                self.aggregate(columns, rows)?;
+            } else if let Some(selected) = self.select(columns, rows)? {
                 for (out, word) in self.output[data.output_of(index * data.step.batch_rows, data.step.batch_rows)]
                     .as_chunks_mut::<8>()
                     .0

@@ -10,6 +10,7 @@
 //! - `select` takes rows out of `result`, which is `selection`, too: all words up to `row_count` become what they were AND the conjunct. A row is selected if the
 //!   conjunct is true, not if it is NULL. What else reads `selection` then, helpers among it, sees what is left.
 //! - `main` cannot write `selection`.
+//! - `filter_main` is all conjuncts, and then `main`, in one call: it takes rows out of `result`, which is `selection`, too, and accumulates what is left.
 //! - `main` of a projection writes each computed column's values and validity, aligned with the rows; rows that are not selected may hold anything.
 //!   Decimals are 16 bytes wide there, also in a narrow version.
 //! - `main` of an aggregate writes computed keys (if any), calls `group_ids` (if there are keys; else every row is group 0), and updates the accumulators of the
@@ -21,10 +22,10 @@
 pub use super::Field;
 
 /// Version of this ABI. An object for another version is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Most rows in a batch.
-pub const BATCH_ROWS_MAX: u32 = 8192;
+pub const BATCH_ROWS_MAX: u32 = 16_384;
 
 /// Bytes of a bitmap.
 pub const BITMAP_LEN: u32 = BATCH_ROWS_MAX / 8;

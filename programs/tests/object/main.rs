@@ -29,6 +29,7 @@ fn manifest() -> Manifest {
             scratch_bitmaps: 1,
         }],
         main: None,
+        filter_main: None,
         output: Output::Project(vec![OutputColumn {
             name: "k".into(),
             source: OutputSource::Column(0),
@@ -231,7 +232,7 @@ fn wrong_objects_are_refused() {
     check(&section(".nearside", SectionKind::Metadata, b"{}"), "manifest: missing field `target` at line 1 column 2");
     check(
         &section(".nearside", SectionKind::Metadata, br#"{"target":"columnar","abi_version":7,"new":1}"#),
-        "object is for columnar ABI 7, this build runs 2",
+        "object is for columnar ABI 7, this build runs 3",
     );
     check(
         &section(".nearside", SectionKind::Metadata, br#"{"target":"block","abi_version":1}"#),

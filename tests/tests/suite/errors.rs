@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nearside_device::{Device, DeviceError};
+use nearside_programs::abi::columnar;
 use nearside_protocol::RemoteDevice;
 use nearside_tests::{Daemon, Outcome, Streams, Tables, Terminal, finish, nearside, run};
 use tempfile::TempDir;
@@ -425,7 +426,8 @@ async fn wrong_programs_are_refused() {
     let compiled = run(["compile", "--data", &TABLES.text(), "--target", "columnar", "-c", SQL, "-o", &good]);
     assert_eq!(compiled.code, Some(0), "{compiled:?}");
     let bytes = fs::read(&good).expect("an object");
-    let other_abi = replaced(&bytes, b"\"abi_version\":2,", b"\"abi_version\":9,");
+    let ours = format!("\"abi_version\":{},", columnar::VERSION);
+    let other_abi = replaced(&bytes, ours.as_bytes(), b"\"abi_version\":9,");
     let mut other_machine = bytes.clone();
     other_machine[18] = 62; // e_machine: x86-64
     let wrong: [(&str, &[u8], &str); 4] = [

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder, RecordBatchOptions, StringBuilder};
+use arrow::array::{ArrayRef, RecordBatchOptions, StringBuilder};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -40,19 +40,47 @@ impl Worker {
         selection: Option<&BooleanBuffer>,
         emit: &mut dyn FnMut(RecordBatch),
     ) -> Result<(), DeviceError> {
+        self.filter_and_aggregate(&[], columns, rows, selection, emit).map(|_| ())
+    }
+
+    /// As [`Worker::select`], and then [`Worker::aggregate`] over the rows that pass; returns how many those are.
+    ///
+    /// # Errors
+    /// As for both.
+    pub fn filter_and_aggregate(
+        &mut self,
+        conjuncts: &[usize],
+        columns: &[Option<ArrayRef>],
+        rows: usize,
+        selection: Option<&BooleanBuffer>,
+        emit: &mut dyn FnMut(RecordBatch),
+    ) -> Result<u64, DeviceError> {
         let program = self.runner.program.clone();
         let Some(entry) = &program.main else {
             return Err(DeviceError::Internal { reason: "aggregation without main".into() });
         };
         check_rows(program.manifest(), columns, rows, selection)?;
+        let mut passed = 0;
         for slice in slices(rows) {
             let selected = selection.map(|bits| bits.slice(slice.start, slice.len()));
-            if selected.as_ref().is_none_or(BooleanBuffer::has_true) {
-                self.write_selection(selected.as_ref(), slice.len());
-                self.aggregate_batch(entry, &Batch::new(columns, rows, slice), emit)?;
+            self.write_selection(selected.as_ref(), slice.len());
+            let batch = Batch::new(columns, rows, slice);
+            if let Some(both) = program.filter_main.as_ref().filter(|_| conjuncts.iter().copied().eq(0..program.selects.len())) {
+                self.runner.begin_select();
+                self.call_whole(both, &batch, self.runner.layout.result.address)?;
+                passed += self.runner.end_select(batch.rows);
+                continue;
             }
+            let selected = match conjuncts.is_empty() {
+                true => self.runner.selected_rows(),
+                false => self.filter(&program, conjuncts, &batch)?,
+            };
+            if selected > 0 {
+                self.aggregate_batch(entry, &batch, emit)?;
+            }
+            passed += selected;
         }
-        Ok(())
+        Ok(passed)
     }
 
     /// The partials of all groups, which are then forgotten. Without group keys there is exactly one row, also over no rows; with keys none if there is
@@ -166,7 +194,7 @@ impl Worker {
 
     fn state_column(&self, state: &State) -> Result<ArrayRef, DeviceError> {
         let groups = self.state.groups.len();
-        let mut values = Values::new(state.value_type);
+        let mut values = Values::new(state.value_type, groups);
         match state.source {
             StateSource::Text(index) => return self.text_column(index),
             StateSource::Accumulator(index) => (0..groups).for_each(|group| values.push(self.accumulator(index, group))),
@@ -175,9 +203,8 @@ impl Worker {
             }
         }
         let nulls = state.seen.map(|seen| {
-            let mut valid = BooleanBufferBuilder::new(groups);
-            (0..groups).for_each(|group| valid.append(self.accumulator(seen, group) > 0));
-            NullBuffer::new(valid.finish())
+            let valid = BooleanBuffer::collect_bool(groups, |group| self.accumulator(seen, group) > 0);
+            NullBuffer::new(valid)
         });
         output::array(state.value_type, values, nulls)
     }

@@ -52,12 +52,6 @@ pub(super) fn read(bitmap: &[u8], count: usize) -> BooleanBuffer {
     BooleanBuffer::new(Buffer::from(&bitmap[..count.div_ceil(8)]), 0, count)
 }
 
-/// Clears what the first `count` bits of another bitmap do not have.
-pub(super) fn keep(bitmap: &mut [u8], other: &[u8], count: usize) {
-    let len = count.div_ceil(8);
-    bitmap[..len].iter_mut().zip(&other[..len]).for_each(|(byte, other)| *byte &= other);
-}
-
 /// Calls `visit` with every row whose bit is set, ascending. `bitmap` is zero beyond the row count.
 pub(super) fn for_each_row(bitmap: &[u8], mut visit: impl FnMut(u32)) {
     let (words, _) = bitmap.as_chunks::<8>();
@@ -85,12 +79,14 @@ const _: () = assert!(BITMAP_LEN.is_multiple_of(8));
 mod tests {
     use super::*;
 
+    const ROWS: usize = BITMAP_LEN as usize * 8;
+
     /// What goes in comes out, from any bit offset, and nothing but zeros follows.
     #[test]
     fn writes_from_any_offset() {
-        let bits = BooleanBuffer::collect_bool(8192, |row| row % 3 == 0 || row % 7 == 1);
+        let bits = BooleanBuffer::collect_bool(ROWS, |row| row % 3 == 0 || row % 7 == 1);
         for offset in [0, 1, 7, 8, 63, 64, 65, 100] {
-            for count in [0, 1, 63, 64, 65, 1000, 8192 - offset] {
+            for count in [0, 1, 63, 64, 65, 1000, ROWS - offset] {
                 let mut bitmap = vec![0xff; BITMAP_LEN as usize];
                 let slice = bits.slice(offset, count);
                 write(&slice, &mut bitmap);
@@ -104,7 +100,7 @@ mod tests {
     /// Ranges begin and end at any bit of a word.
     #[test]
     fn ranges_and_rows() {
-        for (first, count) in [(0, 0), (0, 1), (0, 64), (3, 64), (64, 65), (70, 200), (8191, 8192), (0, 8192)] {
+        for (first, count) in [(0, 0), (0, 1), (0, 64), (3, 64), (64, 65), (70, 200), (ROWS - 1, ROWS), (0, ROWS)] {
             let mut bitmap = vec![0xaa; BITMAP_LEN as usize];
             write_ones(first, count, &mut bitmap);
             let mut rows = Vec::new();

@@ -112,7 +112,7 @@ impl GroupTable {
         !self.columns.is_empty()
     }
 
-    /// Group of each row that the last [`Self::map`] has mapped; 0 for rows that are not selected.
+    /// Group of each row that the last [`Self::map`] has mapped; 0 for rows that are not selected. None without keys, where all rows are of group 0.
     pub(super) fn ids(&self) -> &[u32] {
         &self.ids
     }
@@ -132,9 +132,11 @@ impl GroupTable {
         (self.ids, self.rows, self.encoded) = (Vec::new(), Vec::new(), Vec::new());
     }
 
-    /// What calls need: an id for each row, also where there are no keys. A new table has none yet.
+    /// What calls need: with keys, an id for each row. A new table has none yet.
     pub(super) fn restore_scratch(&mut self) {
-        self.ids.resize(BATCH_ROWS_MAX as usize, 0);
+        if self.is_keyed() {
+            self.ids.resize(BATCH_ROWS_MAX as usize, 0);
+        }
     }
 
     /// Gives the selected rows their groups, adding groups as long as there are fewer than `groups_max`, and returns the end of the rows

@@ -6,7 +6,7 @@
 
 use nearside_engine::{Access, REGION_UNIT, Region};
 use nearside_programs::abi::columnar::{self, BATCH_ROWS_MAX, BITMAP_LEN, COLUMN_LEN, CONTEXT_LEN};
-use nearside_programs::manifest::{Manifest, Output, OutputSource};
+use nearside_programs::manifest::{EntryPoint, Manifest, Output, OutputSource};
 use nearside_programs::{Parameters, ValueType};
 
 use crate::DeviceError;
@@ -68,7 +68,8 @@ pub(super) struct AccumulatorPlace {
 pub(super) struct Layout {
     pub(super) regions: Vec<Region>,
     pub(super) context: Place,
-    pub(super) column_table: Place,
+    /// A table of all columns for each entry point.
+    column_tables: Place,
     pub(super) output_table: Place,
     pub(super) accumulator_table: Place,
     pub(super) selection: Place,
@@ -124,7 +125,7 @@ impl Layout {
 
         let mut input = Cursor { start: REGION_UNIT, used: 0 };
         let context = input.take(u64::from(CONTEXT_LEN))?;
-        let column_table = input.take(table(manifest.columns.len(), COLUMN_LEN))?;
+        let column_tables = input.take(table(manifest.columns.len() * manifest.entry_points().count(), COLUMN_LEN))?;
         let output_table = input.take(table(computed.len(), COLUMN_LEN))?;
         let accumulator_table = input.take(table(accumulators.len(), 4))?;
         let selection = input.take(bitmap)?;
@@ -168,7 +169,7 @@ impl Layout {
         Ok(Self {
             regions,
             context,
-            column_table,
+            column_tables,
             output_table,
             accumulator_table,
             selection,
@@ -182,10 +183,13 @@ impl Layout {
         })
     }
 
-    /// Writes what no call changes: parameters and the addresses of outputs and accumulators.
-    pub(super) fn write_constants(&self, parameters: &Parameters, input: &mut [u8]) {
+    /// Writes what no call changes: parameters and the addresses of columns, outputs and accumulators.
+    pub(super) fn write_constants(&self, manifest: &Manifest, parameters: &Parameters, input: &mut [u8]) {
         for (slot, out) in parameters.slots.iter().zip(self.parameters.of_mut(input).chunks_exact_mut(Parameters::SLOT_LEN)) {
             out.copy_from_slice(&slot.0.to_le_bytes());
+        }
+        for (index, entry) in manifest.entry_points().enumerate() {
+            self.write_columns(index, entry, input);
         }
         let table = self.output_table.of_mut(input).chunks_exact_mut(COLUMN_LEN as usize);
         for (output, out) in self.outputs.iter().zip(table) {
@@ -207,7 +211,7 @@ impl Layout {
             (columnar::SELECTION, call.selection),
             (columnar::RESULT, self.result.address),
             (columnar::PARAMETERS, self.parameters.address),
-            (columnar::COLUMNS, self.column_table.address),
+            (columnar::COLUMNS, self.column_table(call.entry).address),
             (columnar::OUTPUTS, self.output_table.address),
             (columnar::GROUP_IDS, self.group_ids.address),
             (columnar::ACCUMULATORS, self.accumulator_table.address),
@@ -218,13 +222,23 @@ impl Layout {
         }
     }
 
-    /// Writes a column's addresses; 0 for what the entry point does not name.
-    pub(super) fn write_column(&self, index: usize, loaded: bool, named: bool, input: &mut [u8]) {
-        let place = self.columns[index];
-        let values = if loaded { place.values.address } else { 0 };
-        let validity = if named { place.validity.address } else { 0 };
-        let at = index * COLUMN_LEN as usize;
-        write_pair(values, validity, &mut self.column_table.of_mut(input)[at..][..COLUMN_LEN as usize]);
+    /// Writes the columns' addresses for an entry point; what it does not name stays 0.
+    fn write_columns(&self, index: usize, entry: &EntryPoint, input: &mut [u8]) {
+        let table = self.column_table(index).of_mut(input).as_chunks_mut::<{ COLUMN_LEN as usize }>().0;
+        for &column in entry.handles.iter().chain(&entry.loads) {
+            write_pair(0, self.columns[column as usize].validity.address, &mut table[column as usize]);
+        }
+        for &column in &entry.loads {
+            let place = self.columns[column as usize];
+            write_pair(place.values.address, place.validity.address, &mut table[column as usize]);
+        }
+    }
+
+    /// Where the columns' addresses are for an entry point.
+    fn column_table(&self, entry: usize) -> Place {
+        let Place { offset, address, .. } = self.column_tables;
+        let len = self.columns.len() * COLUMN_LEN as usize;
+        Place { offset: offset + entry * len, address: address + (entry * len) as u32, len }
     }
 
     /// Groups that all accumulators have room for in a cage whose accumulators have `len` bytes each.
@@ -236,6 +250,8 @@ impl Layout {
 
 /// What the context of one call says beside addresses that never change.
 pub(super) struct Call {
+    /// Number of the entry point.
+    pub(super) entry: usize,
     /// Address of the bitmap with the rows to look at.
     pub(super) selection: u32,
     pub(super) row_count: u32,
@@ -268,9 +284,9 @@ fn computed_types(manifest: &Manifest) -> Vec<ValueType> {
 }
 
 fn is_loaded(manifest: &Manifest, column: usize) -> bool {
-    manifest.selects.iter().chain(&manifest.main).any(|entry| entry.loads.contains(&(column as u32)))
+    manifest.entry_points().any(|entry| entry.loads.contains(&(column as u32)))
 }
 
 fn scratch_bitmaps(manifest: &Manifest) -> u32 {
-    manifest.selects.iter().chain(&manifest.main).map(|entry| entry.scratch_bitmaps).max().unwrap_or(0)
+    manifest.entry_points().map(|entry| entry.scratch_bitmaps).max().unwrap_or(0)
 }

@@ -2,6 +2,9 @@
 //!
 //! An array comes in the type the table gives it; [`plain`] resolves dictionaries first. Everything here copies one batch.
 
+use std::borrow::Cow;
+use std::ops::Deref;
+
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, PrimitiveArray};
 use arrow::compute::{max, min, take};
 use arrow::datatypes::{
@@ -51,12 +54,24 @@ pub(super) fn accepts(value_type: ValueType, data_type: &DataType) -> bool {
     }
 }
 
+/// An array without a dictionary: the table's, or one made of it.
+pub(super) struct Plain<'a>(Cow<'a, ArrayRef>);
+
+impl Deref for Plain<'_> {
+    type Target = dyn Array;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().as_ref()
+    }
+}
+
 /// The array without its dictionary, if it has one.
-pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, DeviceError> {
-    match array.as_any_dictionary_opt() {
+pub(super) fn plain(array: &ArrayRef) -> Result<Plain<'_>, DeviceError> {
+    match array.as_ref().as_any_dictionary_opt() {
         Some(dictionary) => take(dictionary.values(), dictionary.keys(), None)
+            .map(|resolved| Plain(Cow::Owned(resolved)))
             .map_err(|error| DeviceError::Internal { reason: format!("dictionary: {error}") }),
-        None => Ok(array.clone()),
+        None => Ok(Plain(Cow::Borrowed(array))),
     }
 }
 
@@ -197,7 +212,8 @@ mod tests {
     fn dictionaries_are_resolved() {
         let keys = Int8Array::from(vec![Some(1), None, Some(0), Some(1)]);
         let dictionary = DictionaryArray::new(keys, Arc::new(Int32Array::from(vec![None, Some(9)])));
-        let resolved = plain(&(Arc::new(dictionary) as ArrayRef)).unwrap();
+        let dictionary: ArrayRef = Arc::new(dictionary);
+        let resolved = plain(&dictionary).unwrap();
         assert_eq!(resolved.as_primitive::<Int32Type>(), &Int32Array::from(vec![Some(9), None, None, Some(9)]));
     }
 }

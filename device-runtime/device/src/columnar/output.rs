@@ -1,10 +1,16 @@
 //! What leaves the device: values of the cage as Arrow arrays.
 
-use arrow::array::{ArrayData, ArrayRef, BooleanBufferBuilder, make_array};
-use arrow::buffer::{Buffer, MutableBuffer, NullBuffer};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, PrimitiveArray};
+use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::error::ArrowError;
 use nearside_programs::ValueType;
 
-use super::load::arrow_type;
 use crate::DeviceError;
 
 /// Values of fixed width, gathered.
@@ -16,11 +22,11 @@ pub(super) enum Values {
 }
 
 impl Values {
-    /// None yet.
-    pub(super) fn new(value_type: ValueType) -> Self {
+    /// None yet, and room for `capacity`.
+    pub(super) fn new(value_type: ValueType, capacity: usize) -> Self {
         match value_type.byte_width() {
-            Some(width) => Self::Bytes { values: MutableBuffer::new(0), width: width as usize },
-            None => Self::Bits(BooleanBufferBuilder::new(0)),
+            Some(width) => Self::Bytes { values: MutableBuffer::new(capacity * width as usize), width: width as usize },
+            None => Self::Bits(BooleanBufferBuilder::new(capacity)),
         }
     }
 
@@ -65,8 +71,32 @@ impl Values {
 
 /// An array of computed values, in the Arrow type of their value type.
 pub(super) fn array(value_type: ValueType, values: Values, nulls: Option<NullBuffer>) -> Result<ArrayRef, DeviceError> {
-    let failed = |reason: String| DeviceError::Internal { reason };
-    let data_type = arrow_type(value_type).ok_or_else(|| failed("an opaque column cannot be computed".into()))?;
-    let data = ArrayData::builder(data_type).len(values.len()).nulls(nulls).add_buffer(values.into_buffer());
-    Ok(make_array(data.build().map_err(|error| failed(error.to_string()))?))
+    let (rows, buffer) = (values.len(), values.into_buffer());
+    let array = match value_type {
+        ValueType::Bool => Ok(Arc::new(BooleanArray::new(BooleanBuffer::new(buffer, 0, rows), nulls)) as ArrayRef),
+        ValueType::Int8 => primitive::<Int8Type>(buffer, nulls),
+        ValueType::Int16 => primitive::<Int16Type>(buffer, nulls),
+        ValueType::Int32 => primitive::<Int32Type>(buffer, nulls),
+        ValueType::Int64 => primitive::<Int64Type>(buffer, nulls),
+        ValueType::UInt8 => primitive::<UInt8Type>(buffer, nulls),
+        ValueType::UInt16 => primitive::<UInt16Type>(buffer, nulls),
+        ValueType::UInt32 => primitive::<UInt32Type>(buffer, nulls),
+        ValueType::UInt64 => primitive::<UInt64Type>(buffer, nulls),
+        ValueType::Float32 => primitive::<Float32Type>(buffer, nulls),
+        ValueType::Float64 => primitive::<Float64Type>(buffer, nulls),
+        ValueType::Date32 => primitive::<Date32Type>(buffer, nulls),
+        ValueType::Decimal128 { precision, scale } => {
+            let data_type = DataType::Decimal128(precision, scale);
+            PrimitiveArray::<Decimal128Type>::try_new(buffer.into(), nulls)
+                .map(|array| Arc::new(array.with_data_type(data_type)) as _)
+        }
+        ValueType::Utf8 | ValueType::Opaque => {
+            return Err(DeviceError::Internal { reason: format!("{value_type:?} cannot be computed") });
+        }
+    };
+    array.map_err(|error| DeviceError::Internal { reason: error.to_string() })
+}
+
+fn primitive<T: ArrowPrimitiveType>(values: Buffer, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    Ok(Arc::new(PrimitiveArray::<T>::try_new(values.into(), nulls)?))
 }

@@ -29,6 +29,7 @@ pub struct Program {
     code: Vec<Slot>,
     pub(super) selects: Vec<Entry>,
     pub(super) main: Option<Entry>,
+    pub(super) filter_main: Option<Entry>,
     main_columns: Vec<u32>,
     /// What the process' cache of compiled code knows it by.
     key: CodeKey,
@@ -41,6 +42,8 @@ pub struct Program {
 
 /// An entry point with its symbols resolved.
 pub(super) struct Entry {
+    /// Its number among the manifest's.
+    pub(super) index: usize,
     /// First slot of the general version.
     pub(super) general: u32,
     /// First slot of the narrow version, and what proves it.
@@ -70,8 +73,11 @@ impl Program {
         }
         let key = CodeKey { digest: object.digest(), target: manifest.target };
         let digest = ProgramDigest(key.digest.iter().map(|byte| format!("{byte:02x}")).collect());
-        let selects = manifest.selects.iter().map(|entry| Entry::resolve(entry, &object)).collect::<Result<_, _>>()?;
-        let main = manifest.main.as_ref().map(|entry| Entry::resolve(entry, &object)).transpose()?;
+        let mut index = 0..;
+        let mut resolve = |entry| Entry::resolve(index.next().unwrap_or_default(), entry, &object);
+        let selects = manifest.selects.iter().map(&mut resolve).collect::<Result<_, _>>()?;
+        let main = manifest.main.as_ref().map(&mut resolve).transpose()?;
+        let filter_main = manifest.filter_main.as_ref().map(&mut resolve).transpose()?;
         let main_columns = columns_of_main(&manifest);
         Ok(Self {
             manifest,
@@ -79,6 +85,7 @@ impl Program {
             code: object.code,
             selects,
             main,
+            filter_main,
             main_columns,
             key,
             modules: Default::default(),
@@ -111,6 +118,11 @@ impl Program {
     pub fn main_skips_rows(&self) -> bool {
         let is_aggregate = matches!(self.manifest.output, Output::Aggregate { .. });
         is_aggregate && self.main.as_ref().is_some_and(|main| self.is_helpers_for_numbers(main))
+    }
+
+    /// Whether a batch that has the columns of all that is best aggregated by [`Worker::filter_and_aggregate`](super::Worker::filter_and_aggregate) of those conjuncts.
+    pub fn filters_in_main(&self, conjuncts: &[usize]) -> bool {
+        self.main_skips_rows() && conjuncts.iter().all(|conjunct| self.select_skips_rows(*conjunct))
     }
 
     /// The same of a conjunct: it takes a whole batch faster than anybody copies the rows together that are selected.
@@ -190,7 +202,7 @@ impl Program {
     }
 
     fn entries(&self) -> Vec<u32> {
-        let entries = self.selects.iter().chain(&self.main);
+        let entries = self.selects.iter().chain(&self.main).chain(&self.filter_main);
         let mut starts: Vec<u32> =
             entries.flat_map(|entry| [Some(entry.general), entry.narrow.as_ref().map(|(start, _)| *start)]).flatten().collect();
         starts.sort_unstable();
@@ -206,7 +218,7 @@ impl std::fmt::Debug for Program {
 }
 
 impl Entry {
-    fn resolve(entry: &EntryPoint, object: &Object) -> Result<Self, DeviceError> {
+    fn resolve(index: usize, entry: &EntryPoint, object: &Object) -> Result<Self, DeviceError> {
         let start = |name: &str| {
             let missing = || DeviceError::BadProgram { reason: format!("there is no function {name}") };
             object.function(name).map(|function| function.start).ok_or_else(missing)
@@ -214,7 +226,7 @@ impl Entry {
         let narrow = entry.narrow.as_ref().map(|narrow| Ok((start(&narrow.symbol)?, narrow.proof.clone()))).transpose()?;
         let loads = ascending(entry.loads.iter().copied());
         let named = ascending(entry.loads.iter().chain(&entry.handles).copied());
-        Ok(Self { general: start(&entry.general)?, narrow, loads, named })
+        Ok(Self { index, general: start(&entry.general)?, narrow, loads, named })
     }
 }
 

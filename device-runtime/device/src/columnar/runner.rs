@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
 use nearside_engine::{Fuel, Module};
 use nearside_programs::abi::columnar::FAULT_ARITHMETIC;
@@ -15,11 +15,12 @@ use super::batch::Batch;
 use super::bitmap;
 use super::helpers::{BatchHelpers, State};
 use super::layout::{Call, INPUT, Layout, WORK};
-use super::load;
+use super::load::{self, Plain};
 use super::pool::PooledCage;
 use super::program::{Entry, Program};
 use super::proof::{self, Interval};
 use super::stopwatch::Stopwatch;
+use super::vector;
 use crate::{DeviceError, Options};
 
 /// Fuel of any call: enough for whatever a program does once.
@@ -107,7 +108,7 @@ impl Runner {
     pub(super) fn bind(unbound: Unbound) -> Result<Self, DeviceError> {
         let Unbound { program, layout, parameters, counters, module, fuel, blocks } = unbound;
         let mut cage = PooledCage::take(&program, &layout)?;
-        layout.write_constants(&parameters, cage.region_mut(INPUT));
+        layout.write_constants(program.manifest(), &parameters, cage.region_mut(INPUT));
         let (filled, valid) = (vec![0; layout.columns.len()], vec![None; layout.columns.len()]);
         let (loaded, stopwatch) = (0, Stopwatch::of_call(0));
         Ok(Self { program, layout, parameters, counters, module, cage, fuel, blocks, filled, valid, loaded, stopwatch })
@@ -148,11 +149,18 @@ impl Runner {
         self.layout.result.of(self.work()).iter().any(|byte| *byte != 0)
     }
 
-    /// Leaves in the selection what the result has, too. The program cannot write the selection.
-    pub(super) fn end_select(&mut self, rows: usize) {
+    /// How many rows the selection has.
+    pub(super) fn selected_rows(&self) -> u64 {
+        vector::count(self.layout.selection.of(self.cage.region(INPUT)).as_chunks().0)
+    }
+
+    /// Leaves in the selection what the result has, too, and returns how many rows those are. The program cannot write the selection.
+    pub(super) fn end_select(&mut self, rows: usize) -> u64 {
         let Layout { result, selection, .. } = &*self.layout;
         let [input, work] = self.cage.regions_mut([INPUT, WORK]);
-        bitmap::keep(selection.of_mut(input), result.of(work), rows);
+        let (selection, result) = (selection.of_mut(input).as_chunks_mut().0, result.of(work).as_chunks().0);
+        let words = rows.div_ceil(64);
+        vector::intersect(&mut selection[..words], &result[..words])
     }
 
     /// Region [`WORK`].
@@ -192,6 +200,7 @@ impl Runner {
             module.as_ref().ok_or_else(|| DeviceError::Internal { reason: "a program without code was called".into() })?;
         let Arguments { version, first, capacity, selection } = *arguments;
         let context = Call {
+            entry: entry.index,
             selection,
             row_count: batch.rows as u32,
             first_row: first as u32,
@@ -253,14 +262,10 @@ impl Runner {
     fn load_validity(&mut self, entry: &Entry, batch: &Batch<'_>) -> Result<(), DeviceError> {
         let Self { layout, cage, valid, .. } = self;
         let input = cage.region_mut(INPUT);
-        for index in 0..layout.columns.len() {
-            let column = index as u32;
-            layout.write_column(index, entry.loads.contains(&column), entry.named.contains(&column), input);
-        }
         for &column in &entry.named {
             let bitmap = layout.columns[column as usize].validity.of_mut(input);
             let known = &mut valid[column as usize];
-            match batch.array(column)?.logical_nulls() {
+            match batch.array(column)?.as_ref().logical_nulls() {
                 Some(nulls) => {
                     bitmap::write(nulls.inner(), bitmap);
                     *known = None;
@@ -287,13 +292,13 @@ impl Runner {
             return Ok(Version { start: *start, is_narrow: true });
         }
         for (column, array) in &arrays {
-            self.load_column(*column, |value_type, out| load::values(array, value_type, out));
+            self.load_column(*column, |value_type, out| load::values(&**array, value_type, out));
         }
         Ok(Version { start: entry.general, is_narrow: false })
     }
 
     /// Copies with 8-byte decimals; false if the batch has to run the general version.
-    fn load_narrow(&mut self, arrays: &[(u32, ArrayRef)], proof: &[RangeStep], batch: &Batch<'_>) -> bool {
+    fn load_narrow(&mut self, arrays: &[(u32, Plain<'_>)], proof: &[RangeStep], batch: &Batch<'_>) -> bool {
         let mut decimals: Vec<(u32, Interval)> = Vec::new();
         for (column, array) in arrays {
             let Some(values) = array.as_primitive_opt::<Decimal128Type>() else { continue };
@@ -310,13 +315,13 @@ impl Runner {
         let specs = &self.program.manifest().columns;
         let range = |column: u32| match decimals.iter().find(|(known, _)| *known == column) {
             Some((_, range)) => Some(*range),
-            None => load::range(&load::plain(batch.array(column).ok()?).ok()?, specs.get(column as usize)?.value_type),
+            None => load::range(&*load::plain(batch.array(column).ok()?).ok()?, specs.get(column as usize)?.value_type),
         };
         if !proof::holds(proof, range, |slot| parameter_range(&self.parameters, slot)) {
             return false;
         }
         for (column, array) in arrays.iter().filter(|(column, _)| decimals.iter().all(|(known, _)| known != column)) {
-            self.load_column(*column, |value_type, out| load::values(array, value_type, out));
+            self.load_column(*column, |value_type, out| load::values(&**array, value_type, out));
         }
         true
     }

@@ -23,7 +23,8 @@ use super::program::{Entry, Program};
 use super::runner::{Arguments, Runner};
 use crate::{DeviceError, Options};
 
-/// Runs one program over batches: [`Worker::select`], then [`Worker::project`], or [`Worker::aggregate`] and at last [`Worker::finish`].
+/// Runs one program over batches: [`Worker::select`], then [`Worker::project`], or [`Worker::aggregate`] and at last [`Worker::finish`]. Where all columns of a batch
+/// are at hand, [`Worker::filter_and_aggregate`] is both in one.
 ///
 /// `columns[i]` is always the array of the manifest's column `i`, or `None` if the call does not need it; all have `rows` rows, any
 /// number of them. After an error the worker is of no more use.
@@ -82,6 +83,12 @@ impl Worker {
 
     /// The same of one batch, whose selection is in the cage.
     fn select_batch(&mut self, program: &Program, conjuncts: &[usize], batch: &Batch<'_>) -> Result<BooleanBuffer, DeviceError> {
+        self.filter(program, conjuncts, batch)?;
+        Ok(bitmap::read(self.runner.selection_mut(), batch.rows))
+    }
+
+    /// Takes rows out of the selection in the cage that conjuncts do not all select; returns how many are left.
+    pub(super) fn filter(&mut self, program: &Program, conjuncts: &[usize], batch: &Batch<'_>) -> Result<u64, DeviceError> {
         self.runner.begin_select();
         let selection = self.runner.layout.result.address;
         for &conjunct in conjuncts {
@@ -92,8 +99,7 @@ impl Worker {
             }
             self.call_whole(entry, batch, selection)?;
         }
-        self.runner.end_select(batch.rows);
-        Ok(bitmap::read(self.runner.selection_mut(), batch.rows))
+        Ok(self.runner.end_select(batch.rows))
     }
 
     /// The projection of the selected rows (`None`: all), in order.
@@ -136,7 +142,7 @@ impl Worker {
     }
 
     /// Runs an entry point that must consume the whole batch; the selection is at that address.
-    fn call_whole(&mut self, entry: &Entry, batch: &Batch<'_>, selection: u32) -> Result<(), DeviceError> {
+    pub(super) fn call_whole(&mut self, entry: &Entry, batch: &Batch<'_>, selection: u32) -> Result<(), DeviceError> {
         let version = self.runner.load(entry, batch)?;
         let arguments = Arguments { version, first: 0, capacity: 1, selection };
         let returned = self.runner.call(entry, batch, &mut self.state, &arguments)?;
@@ -156,7 +162,7 @@ impl Worker {
         selection: Option<&BooleanBuffer>,
     ) -> Result<Vec<Option<ArrayRef>>, DeviceError> {
         let mut gathered: Vec<_> =
-            outputs.iter().map(|column| (Values::new(column.value_type), BooleanBufferBuilder::new(0))).collect();
+            outputs.iter().map(|column| (Values::new(column.value_type, rows), BooleanBufferBuilder::new(0))).collect();
         for slice in slices(rows) {
             let len = slice.len();
             let selected = selection.map(|bits| bits.slice(slice.start, len));

@@ -102,17 +102,24 @@ impl<'r> LaneWorker<'r> {
 
     /// Projects or aggregates a batch.
     pub(super) fn main(&mut self, batch: &Batch) -> Result<(), Halt> {
-        let Batch { columns, rows, selected } = batch;
         if self.run.job.projects() {
-            let batch = self.worker.project(columns, *rows, selected.as_ref())?;
+            let batch = self.worker.project(&batch.columns, batch.rows, batch.selected.as_ref())?;
             return self.gather(batch);
         }
+        self.filter_and_aggregate(&[], batch).map(|_| ())
+    }
+
+    /// Aggregates the rows of a batch that pass some conjuncts, and returns how many those are.
+    pub(super) fn filter_and_aggregate(&mut self, conjuncts: &[usize], batch: &Batch) -> Result<u64, Halt> {
+        let Batch { columns, rows, selected } = batch;
         let mut full = Vec::new();
-        self.worker.aggregate(columns, *rows, selected.as_ref(), &mut |partials| full.push(partials))?;
-        full.into_iter().try_for_each(|partials| {
+        let emit = &mut |partials| full.push(partials);
+        let passed = self.worker.filter_and_aggregate(conjuncts, columns, *rows, selected.as_ref(), emit)?;
+        for partials in full {
             self.send_batch(partials)?;
-            self.check_selective()
-        })
+            self.check_selective()?;
+        }
+        Ok(passed)
     }
 
     /// Sends rows when they are enough for a batch.

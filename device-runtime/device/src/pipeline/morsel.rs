@@ -88,6 +88,9 @@ impl<'a> Morsel<'a> {
         let mut conjuncts: Vec<usize> = (0..program.manifest().selects.len()).collect();
         while !conjuncts.is_empty() {
             let stage = self.next_stage(program, &mut conjuncts);
+            if conjuncts.is_empty() && self.is_last(program, &stage) {
+                return self.filter_and_aggregate(lane, &stage);
+            }
             let later =
                 columns_of(program, &conjuncts).iter().chain(program.main_columns()).map(|&column| column as usize).collect();
             self.select(lane, &stage, &later)?;
@@ -108,6 +111,39 @@ impl<'a> Morsel<'a> {
         let first = program.select_columns(conjuncts[0]);
         let is_here = |column: &u32| first.contains(column) || self.kept.contains_key(&(*column as usize));
         conjuncts.extract_if(.., |conjunct| program.select_columns(*conjunct).iter().all(is_here)).collect()
+    }
+
+    /// Whether the output needs no other columns than these conjuncts, the last ones, and so can be made with them.
+    fn is_last(&self, program: &Program, conjuncts: &[usize]) -> bool {
+        let here = columns_of(program, conjuncts);
+        let is_here = |column: &u32| here.contains(column) || self.kept.contains_key(&(*column as usize));
+        program.filters_in_main(conjuncts) && program.main_columns().iter().all(is_here)
+    }
+
+    /// Runs the last conjuncts over all rows, and aggregates those that pass.
+    fn filter_and_aggregate(&mut self, lane: &mut LaneWorker<'_>, conjuncts: &[usize]) -> Result<(), Halt> {
+        let program = &lane.run.job.program;
+        let columns: BTreeSet<u32> = columns_of(program, conjuncts).iter().chain(program.main_columns()).copied().collect();
+        let mut source = self.source(&columns.into_iter().collect::<Vec<_>>())?;
+        let result = self.filter_and_aggregate_batches(lane, conjuncts, &mut source);
+        self.settle(lane, &source);
+        self.record.rows_selected = result?;
+        self.check_end(&source)
+    }
+
+    fn filter_and_aggregate_batches(
+        &self,
+        lane: &mut LaneWorker<'_>,
+        conjuncts: &[usize],
+        source: &mut Source<'_>,
+    ) -> Result<u64, Halt> {
+        let mut passed = 0;
+        while let Some(batch) = source.next(self, lane)? {
+            if !batch.is_void() {
+                passed += lane.filter_and_aggregate(conjuncts, &batch)?;
+            }
+        }
+        Ok(passed)
     }
 
     /// Runs some conjuncts over all rows.

@@ -12,8 +12,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::common::*;
 
-const ROWS: usize = 50_000;
-const GROUP: usize = 12_000;
+const ROWS: usize = 100_000;
+const GROUP: usize = 24_000;
 
 /// `k` counts, `d` is ten days long, `p` is money or NULL, `s` has seven values, long and short.
 fn lines(rows: usize) -> RecordBatch {
@@ -187,7 +187,7 @@ async fn the_interpreter_does_the_same() {
 async fn limits() {
     let table = table();
     let device = table.device();
-    for limit in [0_u64, 1, 8192, 8193, 20_000, 1_000_000] {
+    for limit in [0_u64, 1, 8192, 8193, 16_384, 16_385, 40_000, 1_000_000] {
         let mut request = table.request(&*device, &format!("{SCAN} | filter k >= 5 | emit k")).await;
         request.options = Options { limit: Some(limit), ..Options::default() };
         let answer = execute(&*device, request).await.unwrap();

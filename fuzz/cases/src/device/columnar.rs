@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 use nearside_device::columnar::{Program, Worker};
 use nearside_device::{DeviceError, Options};
 use nearside_programs::manifest::{EntryPoint, Manifest, Output};
-use nearside_programs::{Function, Object};
+use nearside_programs::{Function, Object, Parameters};
 
 use super::values;
 use crate::generate::Generator;
@@ -55,7 +55,7 @@ fn check(input: &[u8]) -> bool {
 fn generated(kind: u8, input: &[u8]) -> Object {
     let mut manifest = MANIFESTS[usize::from(kind) % MANIFESTS.len()].clone();
     manifest.notes.clear();
-    manifest.selects.iter_mut().chain(&mut manifest.main).for_each(rename);
+    manifest.selects.iter_mut().chain(&mut manifest.main).chain(&mut manifest.filter_main).for_each(rename);
     let mut generator = Generator::columnar(Choices::new(input), &REGIONS);
     generator.program();
     let functions = vec![Function::new(FUNCTION, 0, generator.slots.len() as u32)];
@@ -92,18 +92,37 @@ fn is_the_programs(error: &DeviceError) -> bool {
     matches!(error, BadProgram { .. } | BadRequest { .. } | Limit { .. } | Trap { .. })
 }
 
-/// All conjuncts, then the output, as a pipeline does it.
+/// All conjuncts, then the output, as a pipeline does it where it decodes one after the other; then as it does it where it has all columns.
 fn execute(program: &Arc<Program>, options: &Options) -> Result<Vec<RecordBatch>, DeviceError> {
     let manifest = program.manifest();
     let table = values::table(&manifest.columns, ROWS);
     let parameters = Arc::new(values::parameters(&manifest.parameters));
+    let mut batches = one_by_one(program, &table, Arc::clone(&parameters), options)?;
+    if matches!(manifest.output, Output::Aggregate { .. }) {
+        let mut worker = Worker::new(Arc::clone(program), &table.schema(), parameters, options, GROUPS_MAX)?;
+        let conjuncts: Vec<usize> = (0..manifest.selects.len()).collect();
+        let columns: Vec<_> = table.columns().iter().cloned().map(Some).collect();
+        let passed = worker.filter_and_aggregate(&conjuncts, &columns, ROWS, None, &mut |batch| batches.push(batch))?;
+        assert!(passed <= ROWS as u64);
+        batches.extend(worker.finish()?);
+    }
+    Ok(batches)
+}
+
+fn one_by_one(
+    program: &Arc<Program>,
+    table: &RecordBatch,
+    parameters: Arc<Parameters>,
+    options: &Options,
+) -> Result<Vec<RecordBatch>, DeviceError> {
+    let manifest = program.manifest();
     let mut worker = Worker::new(Arc::clone(program), &table.schema(), parameters, options, GROUPS_MAX)?;
     let mut selected = None;
     for conjunct in 0..manifest.selects.len() {
-        let columns = only(&table, program.select_columns(conjunct));
+        let columns = only(table, program.select_columns(conjunct));
         selected = Some(worker.select(&[conjunct], &columns, table.num_rows(), selected.as_ref())?);
     }
-    let (columns, rows) = (only(&table, program.main_columns()), table.num_rows());
+    let (columns, rows) = (only(table, program.main_columns()), table.num_rows());
     let mut batches = Vec::new();
     match manifest.output {
         Output::Project(_) => batches.push(worker.project(&columns, rows, selected.as_ref())?),

@@ -29,7 +29,7 @@ impl GroupTable {
         let array = match column.value_type {
             ValueType::Utf8 => self.texts(column, nulls.as_ref()).map_err(|error| refused(error.to_string()))?,
             other => {
-                let mut values = Values::new(other);
+                let mut values = Values::new(other, self.len());
                 (0..self.len()).for_each(|group| values.push(self.value(column, group)));
                 output::array(other, values, nulls)?
             }

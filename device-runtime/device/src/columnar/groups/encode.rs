@@ -74,7 +74,7 @@ pub(super) fn column(
             let plain = load::plain(array)?;
             match plain.as_boolean_opt() {
                 Some(bits) => put(rows, target, |row| [u64::from(bits.value(row))]),
-                None => native(load::native(&plain, value_type), value_type, rows, target),
+                None => native(load::native(&*plain, value_type), value_type, rows, target),
             }
         }
     }

@@ -21,8 +21,8 @@ pub(super) fn bitmap_combine(
 ) -> Result<u64, HelperFault> {
     let [op, left, right, bitmap, _] = arguments;
     call.charge_words(3, fuel)?;
-    let mut words = read(call, left, memory)?;
-    let others = words_of(memory.read(right, BITMAP_LEN as usize)?);
+    let mut words = *at(left, memory)?;
+    let others = at(right, memory)?;
     match op {
         0 => combine(&mut words, others, |left, right| left & right),
         1 => combine(&mut words, others, |left, right| left | right),
@@ -48,7 +48,7 @@ pub(super) fn bitmap_negate(
     fuel: &mut Fuel,
 ) -> Result<u64, HelperFault> {
     call.charge_words(2, fuel)?;
-    let mut words = read(call, arguments[0], memory)?;
+    let mut words = *at(arguments[0], memory)?;
     vector::negate(&mut words[..call.words()], call.batch.rows);
     write(call, words, arguments[1], memory)
 }
@@ -61,15 +61,14 @@ pub(super) fn bitmap_count(
     fuel: &mut Fuel,
 ) -> Result<u64, HelperFault> {
     call.charge_words(1, fuel)?;
-    Ok(vector::count(&read(call, arguments[0], memory)?))
+    let mut words = *at(arguments[0], memory)?;
+    cut(&mut words, call.batch.rows);
+    Ok(vector::count(&words))
 }
 
-/// The bitmap at an address, zero beyond the batch's rows.
-pub(super) fn read(call: &BatchHelpers<'_>, address: u64, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
-    let mut words = [[0; 8]; WORDS];
-    words.copy_from_slice(words_of(memory.read(address, BITMAP_LEN as usize)?));
-    cut(&mut words, call.batch.rows);
-    Ok(words)
+/// The bitmap at an address, whatever it has beyond the batch's rows: who changes it copies it, once.
+pub(super) fn at<'m>(address: u64, memory: &'m Memory<'_>) -> Result<&'m Bitmap, HelperFault> {
+    memory.read(address, BITMAP_LEN as usize)?.as_chunks().0.as_array().ok_or(HelperFault::Missing)
 }
 
 /// The words of a bitmap to write, once that holds the rows to look at; often it is those.
@@ -108,8 +107,4 @@ fn write(call: &BatchHelpers<'_>, mut words: Bitmap, address: u64, memory: &mut 
     cut(&mut words, call.batch.rows);
     memory.write(address, BITMAP_LEN as usize)?.copy_from_slice(words.as_flattened());
     Ok(0)
-}
-
-fn words_of(bitmap: &[u8]) -> &[Word] {
-    bitmap.as_chunks().0
 }

@@ -1,6 +1,6 @@
 //! Comparisons of columns of fixed width: a bitmap of the rows for which they are true.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::util::bit_chunk_iterator::BitChunks;
 use nearside_engine::{Fuel, HelperFault, Memory};
@@ -56,16 +56,16 @@ pub(super) fn column_compare_columns(
     }
     call.charge(2, 0, fuel)?;
     let (left, right) = (call.array(left)?, call.array(right)?);
-    keep(call, [&left, &right], arguments[3], memory, |selected| match value_type {
+    keep(call, [&*left, &*right], arguments[3], memory, |selected| match value_type {
         ValueType::Bool => {
             let compare = truth_columns(comparison);
-            let (left, right) = (words(&left)?, words(&right)?);
+            let (left, right) = (words(&*left)?, words(&*right)?);
             let pairs = left.iter_padded().zip(right.iter_padded());
             combine::keep(selected, pairs.map(|(left, right)| compare(left, right)));
             Some(())
         }
         _ => {
-            let values = [&left, &right].map(|array| load::native(array, value_type));
+            let values = [&left, &right].map(|array| load::native(&**array, value_type));
             vector::compare_columns(InstructionSet::best(), value_type, comparison, values, selected)
         }
     })
@@ -82,20 +82,20 @@ fn within(
 ) -> Result<u64, HelperFault> {
     call.charge(1, 0, fuel)?;
     let array = call.array(column)?;
-    keep(call, [&array], bitmap, memory, |selected| match value_type {
+    keep(call, [&*array], bitmap, memory, |selected| match value_type {
         ValueType::Bool => {
             let [no, yes] = [0, 1].map(|truth| if interval.holds(truth) { u64::MAX } else { 0 });
-            combine::keep(selected, words(&array)?.iter_padded().map(|word| word & yes | !word & no));
+            combine::keep(selected, words(&*array)?.iter_padded().map(|word| word & yes | !word & no));
             Some(())
         }
-        _ => vector::compare(InstructionSet::best(), value_type, load::native(&array, value_type), interval, selected),
+        _ => vector::compare(InstructionSet::best(), value_type, load::native(&*array, value_type), interval, selected),
     })
 }
 
 /// Writes a bitmap: of the selected rows those that `compare` leaves, without those where one of the arrays is NULL.
 fn keep<const COLUMNS: usize>(
     call: &BatchHelpers<'_>,
-    arrays: [&ArrayRef; COLUMNS],
+    arrays: [&dyn Array; COLUMNS],
     address: u64,
     memory: &mut Memory<'_>,
     compare: impl FnOnce(&mut [Word]) -> Option<()>,
@@ -115,7 +115,7 @@ pub(super) fn keep_valid(nulls: Option<&NullBuffer>, words: &mut [Word]) {
 }
 
 /// A boolean array by words.
-fn words(array: &ArrayRef) -> Option<BitChunks<'_>> {
+fn words(array: &dyn Array) -> Option<BitChunks<'_>> {
     Some(array.as_boolean_opt()?.values().bit_chunks())
 }
 

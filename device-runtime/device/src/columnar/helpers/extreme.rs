@@ -86,8 +86,8 @@ fn update(
     let rows = usize::try_from(end).ok().filter(|end| (call.first..=mapped).contains(end));
     let rows = rows.ok_or(HelperFault::Argument { index: 3, value: end })?;
     call.charge(1, text.total_bytes(), fuel)?;
-    let selection = bitmap::read(memory.read(call.layout.selection.address.into(), BITMAP_LEN as usize)?, rows);
+    let selection = bitmap::read(memory.read(call.selection.into(), BITMAP_LEN as usize)?, rows);
     let (extreme, ids) = (&mut call.state.extremes[index], call.state.groups.ids());
-    text.for_each(selection.set_indices(), |row, value| extreme.update(ids[row] as usize, value, wanted));
+    text.for_each(selection.set_indices(), |row, value| extreme.update(ids.get(row).map_or(0, |id| *id as usize), value, wanted));
     Ok(0)
 }

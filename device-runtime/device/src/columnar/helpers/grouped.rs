@@ -2,11 +2,10 @@
 //!
 //! The ids are the group table's, not those in the cage, which a program can write to.
 
-use arrow::array::{Array, ArrayRef};
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 
-use super::super::load;
+use super::super::load::{self, Plain};
 use super::super::vector::{self, Extreme, InstructionSet};
 use super::combine::{self, Bitmap};
 use super::compare::{is_comparable, keep_valid};
@@ -23,9 +22,10 @@ pub(super) fn group_count(
     let columns = [counted(call, &arguments, 1)?, counted(call, &arguments, 2)?];
     let end = end(call, &arguments, 4)?;
     call.charge(2, 0, fuel)?;
-    let mut selected = selected(call, arguments[2], end, memory)?;
+    let mut selected = *combine::at(arguments[2], memory)?;
+    limit(call, end, &mut selected);
     for column in columns.into_iter().flatten() {
-        let nulls = call.batch.array(column).map_err(|error| call.internal(error))?.logical_nulls();
+        let nulls = call.batch.array(column).map_err(|error| call.internal(error))?.as_ref().logical_nulls();
         keep_valid(nulls.as_ref(), &mut selected);
     }
     let cells = cells(call, arguments[4], 8, memory)?;
@@ -45,7 +45,7 @@ pub(super) fn group_sum(
     fuel: &mut Fuel,
 ) -> Result<u64, HelperFault> {
     let Column { array, value_type, selected, cells } = column(call, &arguments, memory, fuel)?;
-    let values = load::native(&array, value_type);
+    let values = load::native(&*array, value_type);
     let added = if call.state.groups.is_keyed() {
         vector::sum_by_group(value_type, values, &selected, call.state.groups.ids(), cells)
     } else {
@@ -68,11 +68,12 @@ pub(super) fn group_sum_products(
     }
     let end = end(call, &arguments, 4)?;
     call.charge(3, 0, fuel)?;
-    let mut selected = selected(call, arguments[2], end, memory)?;
+    let mut selected = *combine::at(arguments[2], memory)?;
+    limit(call, end, &mut selected);
     let arrays = [call.array(left)?, call.array(right)?];
     arrays.iter().for_each(|array| keep_valid(array.nulls(), &mut selected));
     let cells = cells(call, arguments[4], width(value_type), memory)?;
-    let values = arrays.each_ref().map(|array| load::native(array, value_type));
+    let values = arrays.each_ref().map(|array| load::native(&**array, value_type));
     let fit = if call.state.groups.is_keyed() {
         vector::products_by_group(value_type, values, &selected, call.state.groups.ids(), cells)
     } else {
@@ -110,7 +111,7 @@ fn extreme(
     which: Extreme,
 ) -> Result<u64, HelperFault> {
     let Column { array, value_type, selected, cells } = column(call, arguments, memory, fuel)?;
-    let values = load::native(&array, value_type);
+    let values = load::native(&*array, value_type);
     if call.state.groups.is_keyed() {
         let replaced = vector::extreme_by_group(value_type, values, &selected, call.state.groups.ids(), cells, which);
         return replaced.map(|()| 0).ok_or(HelperFault::Argument { index: 1, value: arguments[0] });
@@ -124,27 +125,28 @@ fn extreme(
 }
 
 /// A column of numbers, its rows that count, and the cells of all groups.
-struct Column<'m> {
-    array: ArrayRef,
+struct Column<'a, 'm> {
+    array: Plain<'a>,
     value_type: ValueType,
     selected: Bitmap,
     cells: &'m mut [u8],
 }
 
 /// What `(column, bitmap, end, cells)` name, charged for.
-fn column<'m>(
-    call: &mut BatchHelpers<'_>,
+fn column<'a, 'm>(
+    call: &mut BatchHelpers<'a>,
     arguments: &[u64; 5],
     memory: &'m mut Memory<'_>,
     fuel: &mut Fuel,
-) -> Result<Column<'m>, HelperFault> {
+) -> Result<Column<'a, 'm>, HelperFault> {
     let (column, value_type) = call.column(arguments, 1)?;
     if value_type == ValueType::Bool {
         return Err(HelperFault::Argument { index: 1, value: arguments[0] });
     }
     let end = end(call, arguments, 3)?;
     call.charge(2, 0, fuel)?;
-    let mut selected = selected(call, arguments[1], end, memory)?;
+    let mut selected = *combine::at(arguments[1], memory)?;
+    limit(call, end, &mut selected);
     let array = call.array(column)?;
     keep_valid(array.nulls(), &mut selected);
     let cells = cells(call, arguments[3], width(value_type), memory)?;
@@ -169,12 +171,10 @@ fn end(call: &BatchHelpers<'_>, arguments: &[u64; 5], index: u8) -> Result<usize
     end.ok_or(HelperFault::Argument { index, value })
 }
 
-/// The rows of a bitmap from the call's first to `end`.
-fn selected(call: &BatchHelpers<'_>, bitmap: u64, end: usize, memory: &Memory<'_>) -> Result<Bitmap, HelperFault> {
-    let mut selected = combine::read(call, bitmap, memory)?;
-    combine::cut(&mut selected, end);
+/// Leaves the rows from the call's first to `end`, which is in the batch.
+fn limit(call: &BatchHelpers<'_>, end: usize, selected: &mut Bitmap) {
+    combine::cut(selected, end);
     super::bitmap::clear_below(call.first, selected.as_flattened_mut());
-    Ok(selected)
 }
 
 /// The accumulators of all groups there are, at an address.

@@ -11,7 +11,6 @@ mod grouped;
 mod reduce;
 mod text;
 
-use arrow::array::ArrayRef;
 use nearside_engine::{Fuel, HelperFault, Helpers, Memory};
 use nearside_programs::ValueType;
 use nearside_programs::abi::helper;
@@ -25,7 +24,7 @@ use super::batch::Batch;
 use super::bitmap;
 use super::groups::GroupTable;
 use super::layout::Layout;
-use super::load;
+use super::load::{self, Plain};
 use super::program::Entry;
 use super::stopwatch::Stopwatch;
 use super::text::TextColumn;
@@ -140,7 +139,7 @@ impl<'a> BatchHelpers<'a> {
     }
 
     /// The values of such a column, its dictionary resolved. To be charged for before.
-    fn array(&mut self, column: u32) -> Result<ArrayRef, HelperFault> {
+    fn array(&mut self, column: u32) -> Result<Plain<'a>, HelperFault> {
         self.batch.array(column).and_then(load::plain).map_err(|error| self.internal(error))
     }
 

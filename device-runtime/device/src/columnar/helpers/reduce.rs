@@ -1,6 +1,5 @@
 //! Sums, least and greatest values of a column's rows in a bitmap.
 
-use arrow::array::Array;
 use nearside_engine::{Fuel, HelperFault, Memory};
 use nearside_programs::ValueType;
 
@@ -56,11 +55,12 @@ pub(super) fn column_gather(
 ) -> Result<u64, HelperFault> {
     let (column, value_type) = call.column(&arguments, 1)?;
     call.charge(2, 0, fuel)?;
-    let selected = combine::read(call, arguments[1], memory)?;
+    let mut selected = *combine::at(arguments[1], memory)?;
+    combine::cut(&mut selected, call.batch.rows);
     let array = call.array(column)?;
     let width = u64::from(value_type.byte_width().ok_or(HelperFault::Argument { index: 1, value: arguments[0] })?);
     let target = memory.write(arguments[2], (vector::count(&selected) * width) as usize)?;
-    let gathered = vector::gather(value_type, load::native(&array, value_type), &selected, target);
+    let gathered = vector::gather(value_type, load::native(&*array, value_type), &selected, target);
     gathered.map(|rows| rows as u64).ok_or(HelperFault::Missing)
 }
 
@@ -77,13 +77,14 @@ fn reduce(
         return Err(HelperFault::Argument { index: 1, value: arguments[0] });
     }
     call.charge(1, 0, fuel)?;
-    let mut selected = combine::read(call, arguments[1], memory)?;
+    let mut selected = *combine::at(arguments[1], memory)?;
+    combine::cut(&mut selected, call.batch.rows);
     let array = call.array(column)?;
     keep_valid(array.nulls(), &mut selected);
     let width = if matches!(value_type, ValueType::Decimal128 { .. }) { 16 } else { 8 };
     let target = memory.write(arguments[2], width)?;
     let so_far = number(value_type, target);
-    let values = load::native(&array, value_type);
+    let values = load::native(&*array, value_type);
     let next = step(value_type, values, &selected, so_far);
     let next = next.ok_or(HelperFault::Argument { index: 1, value: arguments[0] })?;
     target.copy_from_slice(&next.to_le_bytes()[..width]);

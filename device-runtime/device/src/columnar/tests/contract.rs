@@ -40,6 +40,7 @@ fn manifest(selects: Vec<EntryPoint>, main: Option<EntryPoint>, output: Output) 
         bounds: Vec::new(),
         selects,
         main,
+        filter_main: None,
         output,
         notes: Default::default(),
     }
@@ -129,7 +130,7 @@ fn other_rows_are_left_out() {
 /// A batch of more rows than a call takes, selected here and there.
 #[test]
 fn long_batches_are_cut() {
-    let rows = 20_000;
+    let rows = 5 * i64::from(columnar::BATCH_ROWS_MAX) / 2;
     let table = RecordBatch::try_new(
         sample().schema(),
         vec![

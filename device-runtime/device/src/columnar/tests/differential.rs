@@ -1,13 +1,18 @@
 //! Reference evaluator = interpreter = JIT, over generated fragments, generated rows and every layout.
 
+use arrow::buffer::BooleanBuffer;
 use nearside_planner::fragment::{Expr, Fragment, Function, Output, is_float};
 use nearside_planner::generate::Generator;
 use nearside_planner::{Capabilities, evaluate};
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use nearside_programs::{Scalar, ValueType};
 
 use super::tables::{LAYOUTS, Layout, rows, table};
 use super::{Loaded, MANY, engines, int, text};
 use crate::DeviceError;
+
+/// Rows of a full batch.
+const BATCH_ROWS: usize = BATCH_ROWS_MAX as usize;
 
 /// Seeds that one test run tries.
 const SEEDS: u64 = 400;
@@ -91,10 +96,42 @@ fn many_batches() {
         "scan (k: i64 null, s: utf8 null) | filter (k >= 3 and k < 20 or not k <= 90) and (k <> 5 or s = 'b') | emit k, s",
     ] {
         let (fragment, loaded) = Loaded::parse(source);
-        assert!(check(&fragment, &loaded, &sample(20_000), Layout::View, "20000 rows"));
+        assert!(check(&fragment, &loaded, &sample(5 * BATCH_ROWS / 2), Layout::View, "two and a half batches"));
         for layout in LAYOUTS {
-            for count in [0, 1, 8193] {
+            for count in [0, 1, BATCH_ROWS + 1] {
                 assert!(check(&fragment, &loaded, &sample(count), layout, &format!("{count} rows")));
+            }
+        }
+    }
+}
+
+/// Conjuncts and aggregate in one give what one after the other gives, also of a selection, and take one call a batch where nothing looks at single values and there are no groups.
+#[test]
+fn conjuncts_and_aggregate_in_one() {
+    let columns = "scan (k: i64 null, s: utf8 null) | filter k > 10 | filter s <> 'b'";
+    for (output, calls) in [
+        ("aggregate n: count(*), t: sum(k), a: min(k), b: max(k)", 3),
+        ("aggregate n: count(s)", 3),
+        ("aggregate a: min(s), b: max(s)", 3),
+        ("aggregate t: sum(k * k)", 3),
+        ("aggregate t: sum(k + 1)", 9),
+        ("group by k | aggregate n: count(*)", 9),
+        ("group by s | aggregate n: count(*), t: sum(k)", 9),
+    ] {
+        let (fragment, loaded) = Loaded::parse(&format!("{columns} | {output}"));
+        let table = table(&fragment.columns, &sample(5 * BATCH_ROWS / 2), Layout::Plain);
+        let rows = table.num_rows();
+        let some = BooleanBuffer::collect_bool(rows, |row| row % 7 != 3 && row % 1000 > 100);
+        for options in engines() {
+            for selection in [None, Some(&some)] {
+                let [mut one, mut other] = [(); 2].map(|()| loaded.worker(&table.schema(), &options, MANY).unwrap());
+                let all = Vec::from_iter(table.columns().iter().cloned().map(Some));
+                let passed = one.select(&[0, 1], &all, rows, selection).unwrap();
+                one.aggregate(&all, rows, Some(&passed), &mut |_| panic!("there is room")).unwrap();
+                let expected = Vec::from_iter(one.finish().unwrap());
+                let at_once = loaded.aggregate_at_once(&mut other, &table, selection).unwrap();
+                assert_eq!(at_once, (expected, passed.count_set_bits() as u64), "{output}");
+                assert_eq!(other.take_counters().calls, calls, "{output}");
             }
         }
     }
@@ -120,9 +157,9 @@ fn narrow_and_general_agree() {
     // A filter that is byte code has two versions as well.
     let loaded = Loaded::compile_for(&fragment, &Capabilities::all().without_vector_helpers()).unwrap();
     let decimal = |value| Scalar::Decimal { value, precision: 15, scale: 2 };
-    let small: Vec<_> = (0..9000).map(|row| vec![decimal(row * 17), decimal(row % 11)]).collect();
+    let small: Vec<_> = (0..BATCH_ROWS as i128 + 800).map(|row| vec![decimal(row * 17), decimal(row % 11)]).collect();
     let mut large = small.clone();
-    large[8500][0] = decimal(10_i128.pow(30));
+    large[BATCH_ROWS + 300][0] = decimal(10_i128.pow(30));
     for (input, narrow_calls) in [(&small, 4), (&large, 3)] {
         check(&fragment, &loaded, input, Layout::Plain, "decimals");
         let table = table(&fragment.columns, input, Layout::Plain);

@@ -28,7 +28,7 @@ fn partials_leave_when_the_table_is_full() {
         check_partials(700, groups_max);
     }
     for groups_max in [100, 600, 5000] {
-        check_partials(9000, groups_max);
+        check_partials(17_000, groups_max);
     }
 }
 

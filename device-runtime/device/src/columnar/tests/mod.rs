@@ -60,7 +60,30 @@ impl Loaded {
         let mut worker = self.worker(&table.schema(), options, groups_max)?;
         let batches = self.run_with(&mut worker, table)?;
         assert!(batches.iter().all(|batch| batch.schema() == worker.output_schema()));
+        if self.program.main.is_some() && matches!(self.program.manifest().output, Output::Aggregate { .. }) {
+            let mut worker = self.worker(&table.schema(), options, groups_max)?;
+            let (at_once, _) = self.aggregate_at_once(&mut worker, table, None)?;
+            assert_eq!(at_once, batches);
+        }
         Ok(batches)
+    }
+
+    /// All conjuncts and the output of an aggregate in one; every batch that leaves, and how many rows passed.
+    fn aggregate_at_once(
+        &self,
+        worker: &mut Worker,
+        table: &RecordBatch,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<(Vec<RecordBatch>, u64), DeviceError> {
+        let conjuncts = Vec::from_iter(0..self.program.manifest().selects.len());
+        let needed =
+            conjuncts.iter().flat_map(|&conjunct| self.program.select_columns(conjunct)).chain(self.program.main_columns());
+        let columns = only(table, &needed.copied().collect::<Vec<_>>());
+        let mut batches = Vec::new();
+        let emit = &mut |batch| batches.push(batch);
+        let passed = worker.filter_and_aggregate(&conjuncts, &columns, table.num_rows(), selection, emit)?;
+        batches.extend(worker.finish()?);
+        Ok((batches, passed))
     }
 
     /// The rows that pass the conjuncts one by one, each with its columns alone, and all of them at once.

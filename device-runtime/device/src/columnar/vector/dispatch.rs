@@ -30,7 +30,8 @@ impl InstructionSet {
         #[cfg(target_arch = "x86_64")]
         let kinds = {
             use std::arch::is_x86_feature_detected as has;
-            let avx2 = has!("avx2");
+            // What counts and finds bits has names of its own; no processor with AVX2 is without.
+            let avx2 = has!("avx2") && has!("popcnt") && has!("bmi1") && has!("bmi2");
             let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq");
             [Some(Kind::Baseline), avx2.then_some(Kind::Avx2), avx512.then_some(Kind::Avx512)]
         };
@@ -50,7 +51,7 @@ macro_rules! kernels {
         $($(#[$meta])* pub(super) fn $name$(<$lane: $bound>)?(set: InstructionSet, $($argument: $type),*) $(-> $result)? {
             match set.0 {
                 Kind::Baseline => loops::$name::<Portable$(, $lane)?>($($argument),*),
-                // SAFETY: there is no such `InstructionSet` where the processor does not have AVX2; see `available`.
+                // SAFETY: there is no such `InstructionSet` where the processor does not have AVX2, POPCNT, BMI1 and BMI2; see `available`.
                 #[cfg(target_arch = "x86_64")]
                 Kind::Avx2 => unsafe { avx2::$name$(::<$lane>)?($($argument),*) },
                 // SAFETY: the same for AVX-512 F, BW, VL and DQ.
@@ -63,7 +64,7 @@ macro_rules! kernels {
         mod avx2 {
             use super::*;
 
-            $(#[target_feature(enable = "avx2")]
+            $(#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
             pub(super) fn $name$(<$lane: $bound>)?($($argument: $type),*) $(-> $result)? {
                 loops::$name::<fold::Avx2$(, $lane)?>($($argument),*)
             })*
@@ -73,7 +74,7 @@ macro_rules! kernels {
         mod avx512 {
             use super::*;
 
-            $(#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512dq")]
+            $(#[target_feature(enable = "avx2,popcnt,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq")]
             pub(super) fn $name$(<$lane: $bound>)?($($argument: $type),*) $(-> $result)? {
                 loops::$name::<fold::Avx512$(, $lane)?>($($argument),*)
             })*
@@ -92,7 +93,7 @@ mod fold {
     use std::mem::transmute_copy;
 
     use super::super::lanes::Key;
-    use super::loops::{BYTE_ROWS, Instructions, WORD_ROWS, Word, gather};
+    use super::loops::{BYTE_ROWS, Instructions, Portable, WORD_ROWS, Word, gather};
 
     pub(super) struct Avx2;
 
@@ -110,7 +111,7 @@ mod fold {
     pub(super) struct Avx512;
 
     impl Instructions for Avx512 {
-        const HAS_WIDE_PRODUCTS: bool = true;
+        const HAS_WIDE_VECTORS: bool = true;
 
         #[inline(always)]
         fn fold(truths: &[u8; WORD_ROWS]) -> Word {
@@ -162,6 +163,17 @@ mod fold {
         }
 
         #[inline(always)]
+        fn at_most_of_eight<K: Key>(keys: &[K; BYTE_ROWS], bound: K) -> u8 {
+            if size_of::<K>() != size_of::<u64>() {
+                return Portable::at_most_of_eight(keys, bound);
+            }
+            // SAFETY: 64 bytes are a vector.
+            let keys: __m512i = unsafe { transmute_copy(keys) };
+            // SAFETY: only `avx512::*` name this type, and are called where there is AVX-512 F.
+            unsafe { _mm512_cmple_epu64_mask(keys, _mm512_set1_epi64(bound.distance() as i64)) }
+        }
+
+        #[inline(always)]
         fn add_products(sums: &mut [u64; BYTE_ROWS], left: &[[u8; 8]; BYTE_ROWS], right: &[[u8; 8]; BYTE_ROWS], bits: u8) {
             // SAFETY: each is 64 bytes, and those are a vector.
             let [before, left, right]: [__m512i; 3] =
@@ -185,6 +197,8 @@ kernels! {
     fn among<L: Lane>(keys: &[u8], members: u64, out: &mut [Word]);
     /// See [`loops::count`].
     fn count(selected: &[Word]) -> u64;
+    /// See [`loops::intersect`].
+    fn intersect(selected: &mut [Word], others: &[Word]) -> u64;
     /// See [`loops::sum`].
     fn sum<L: Lane>(values: &[u8], selected: &[Word]) -> u128;
     /// See [`loops::least`].

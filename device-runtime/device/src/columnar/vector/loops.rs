@@ -14,6 +14,9 @@ pub(super) const BYTE_ROWS: usize = 8;
 /// If so few of 64 rows are selected, looking at those alone is less work, and fewer cache lines.
 const FEW: u32 = 6;
 
+/// If at most one in so many bytes of a selection has a row, only those rows are compared.
+const SPARSE: usize = 3;
+
 /// Words of a bitmap that are looked at together to see whether those are few.
 const STRETCH_WORDS: usize = 16;
 const STRETCH_ROWS: usize = STRETCH_WORDS * WORD_ROWS;
@@ -26,8 +29,8 @@ pub(in super::super) type Word = [u8; 8];
 
 /// What an instruction set does better than what the compiler makes of a loop.
 pub(super) trait Instructions: Sized {
-    /// Whether [`Self::add_products`] is better than a product for each row.
-    const HAS_WIDE_PRODUCTS: bool = false;
+    /// Whether eight numbers of 64 bits are one vector: then looking at eight rows is no more work than looking at one.
+    const HAS_WIDE_VECTORS: bool = false;
 
     /// The word of 64 truths that are 0 or 1.
     fn fold(truths: &[u8; WORD_ROWS]) -> Word;
@@ -36,6 +39,12 @@ pub(super) trait Instructions: Sized {
     #[inline(always)]
     fn at_most<K: Key>(keys: &[K; WORD_ROWS], bound: K) -> Word {
         gather::<Self>(keys.iter().map(|key| !bound.is_less(*key)))
+    }
+
+    /// Which of eight keys are at most `bound`.
+    #[inline(always)]
+    fn at_most_of_eight<K: Key>(keys: &[K; BYTE_ROWS], bound: K) -> u8 {
+        eight(keys.iter().map(|key| !bound.is_less(*key)))
     }
 
     /// Adds to each sum the product of its row, modulo 2^64, if the row's bit is set.
@@ -64,8 +73,6 @@ impl Instructions for Portable {
 }
 
 /// Keeps of the selected rows those whose key is at most `bound`, or, if `flip` is all ones, those whose key is not.
-///
-/// A column is read as four streams, which memory answers faster than one; each by instructions of its own, so that the processor tells them apart.
 #[inline(always)]
 fn pack<S: Instructions, L: Lane>(
     values: &[u8],
@@ -74,25 +81,93 @@ fn pack<S: Instructions, L: Lane>(
     bound: L::Key,
     key: impl Fn(L::Raw) -> L::Key + Copy,
 ) {
+    let bytes = L::elements(values).len().div_ceil(BYTE_ROWS);
+    let is_wide = S::HAS_WIDE_VECTORS && size_of::<L::Raw>() >= size_of::<u64>();
+    if is_wide && occupied_bytes::<S>(&selected.as_flattened()[..bytes]) * SPARSE <= bytes {
+        pack_few::<S, L>(values, selected, flip, bound, key);
+    } else {
+        pack_all::<S, L>(values, selected, flip, bound, key);
+    }
+}
+
+/// As [`pack`], all rows.
+///
+/// A column of 64 bits or more is read as two streams, which caches answer faster than one; each by instructions of its own, so that the processor tells them apart.
+#[inline(always)]
+fn pack_all<S: Instructions, L: Lane>(
+    values: &[u8],
+    selected: &mut [Word],
+    flip: u64,
+    bound: L::Key,
+    key: impl Fn(L::Raw) -> L::Key + Copy,
+) {
     let (blocks, rest) = L::elements(values).as_chunks::<WORD_ROWS>();
     let (selected, last) = selected.split_at_mut(blocks.len());
-    let each = blocks.len() / 4;
-    let [a, b, c, d] = std::array::from_fn(|stream| &blocks[stream * each..][..each]);
-    let mut streams = selected.chunks_exact_mut(each.max(1));
-    if let [Some(kept_a), Some(kept_b), Some(kept_c), Some(kept_d)] = std::array::from_fn(|_| streams.next()) {
-        for index in 0..each {
-            keep(&mut kept_a[index], word::<S, L>(&a[index], bound, key), flip);
-            keep(&mut kept_b[index], word::<S, L>(&b[index], bound, key), flip);
-            keep(&mut kept_c[index], word::<S, L>(&c[index], bound, key), flip);
-            keep(&mut kept_d[index], word::<S, L>(&d[index], bound, key), flip);
-        }
+    let half = if size_of::<L::Raw>() < size_of::<u64>() { 0 } else { blocks.len() / 2 };
+    let ((a, b), (kept_a, kept_b)) = (blocks.split_at(half), selected.split_at_mut(half));
+    for ((a, kept_a), (b, kept_b)) in a.iter().zip(kept_a).zip(b.iter().zip(&mut *kept_b)) {
+        keep(kept_a, word::<S, L>(a, bound, key), flip);
+        keep(kept_b, word::<S, L>(b, bound, key), flip);
     }
-    for (block, kept) in blocks.iter().zip(selected).skip(4 * each) {
+    for (block, kept) in b.iter().zip(kept_b).skip(half) {
         keep(kept, word::<S, L>(block, bound, key), flip);
     }
     if let (false, Some(kept)) = (rest.is_empty(), last.first_mut()) {
         keep(kept, gather::<S>(rest.iter().map(|raw| !bound.is_less(key(*raw)))), flip);
     }
+}
+
+/// As [`pack`], but eight rows of which none is selected are left alone.
+#[inline(always)]
+fn pack_few<S: Instructions, L: Lane>(
+    values: &[u8],
+    selected: &mut [Word],
+    flip: u64,
+    bound: L::Key,
+    key: impl Fn(L::Raw) -> L::Key + Copy,
+) {
+    let (blocks, rest) = L::elements(values).as_chunks::<BYTE_ROWS>();
+    let (selected, last) = selected.as_flattened_mut().split_at_mut(blocks.len());
+    for (blocks, selected) in blocks.chunks(WORD_ROWS).zip(selected.chunks_mut(WORD_ROWS)) {
+        for_each_bit(occupied::<S>(selected), |at| {
+            if let (Some(block), Some(kept)) = (blocks.get(at), selected.get_mut(at)) {
+                *kept &= S::at_most_of_eight(&block.map(key), bound) ^ flip as u8;
+            }
+        });
+    }
+    if let (false, Some(kept)) = (rest.is_empty(), last.first_mut()) {
+        *kept &= eight(rest.iter().map(|raw| !bound.is_less(key(*raw)))) ^ flip as u8;
+    }
+}
+
+/// Which of up to 64 bytes of a bitmap have a row.
+#[inline(always)]
+pub(super) fn occupied<S: Instructions>(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(match bytes.as_array::<WORD_ROWS>() {
+        Some(bytes) => gather::<S>(bytes.iter().map(|byte| *byte != 0)),
+        None => gather::<S>(bytes.iter().map(|byte| *byte != 0)),
+    })
+}
+
+/// How many bytes of a bitmap have a row.
+#[inline(always)]
+fn occupied_bytes<S: Instructions>(bytes: &[u8]) -> usize {
+    bytes.chunks(WORD_ROWS).map(|bytes| occupied::<S>(bytes).count_ones() as usize).sum()
+}
+
+/// Calls `visit` with the number of each bit that is set, ascending.
+#[inline(always)]
+pub(super) fn for_each_bit(mut bits: u64, mut visit: impl FnMut(usize)) {
+    while bits != 0 {
+        visit(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
+}
+
+/// Up to eight truths as bits.
+#[inline(always)]
+fn eight(truths: impl Iterator<Item = bool>) -> u8 {
+    truths.zip(0..).fold(0, |bits, (truth, row)| bits | u8::from(truth) << row)
 }
 
 /// Keeps of 64 rows those that are true, or, if `flip` is all ones, those that are not.
@@ -201,6 +276,18 @@ pub(super) fn count<S: Instructions>(selected: &[Word]) -> u64 {
     selected.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones())).sum()
 }
 
+/// Leaves the rows that other words have, too; returns how many those are.
+#[inline(always)]
+pub(super) fn intersect<S: Instructions>(selected: &mut [Word], others: &[Word]) -> u64 {
+    let mut count = 0;
+    for (word, other) in selected.iter_mut().zip(others) {
+        let both = u64::from_le_bytes(*word) & u64::from_le_bytes(*other);
+        *word = both.to_le_bytes();
+        count += u64::from(both.count_ones());
+    }
+    count
+}
+
 /// The sum of the selected keys, modulo 2^64, or 2^128 for keys that wide.
 #[inline(always)]
 pub(super) fn sum<S: Instructions, L: Lane>(values: &[u8], selected: &[Word]) -> u128 {
@@ -234,18 +321,24 @@ pub(super) fn least<S: Instructions, L: Lane>(values: &[u8], selected: &[Word], 
 #[inline(always)]
 pub(super) fn products<S: Instructions, L: Factor>(left: &[u8], right: &[u8], selected: &[Word]) -> Option<i128> {
     let (left, right) = (L::elements(left), L::elements(right));
+    if are_few(selected) {
+        return L::few_products::<S>(left, right, selected);
+    }
     let stretches = left.chunks(STRETCH_ROWS).zip(right.chunks(STRETCH_ROWS)).zip(selected.chunks(STRETCH_WORDS));
     let mut sum = 0i128;
     for ((left, right), words) in stretches {
-        let count: u32 = words.iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
-        let stretch = if count <= FEW * words.len() as u32 {
-            L::few_products::<S>(left, right, words)?
-        } else {
-            all_products::<L>(left, right, words)?
-        };
+        let stretch =
+            if are_few(words) { L::few_products::<S>(left, right, words)? } else { all_products::<L>(left, right, words)? };
         sum = sum.wrapping_add(stretch);
     }
     Some(sum)
+}
+
+/// Whether so few rows are selected that those alone are looked at.
+#[inline(always)]
+fn are_few(words: &[Word]) -> bool {
+    let count: u32 = words.iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
+    count <= FEW * words.len() as u32
 }
 
 /// The same of a stretch, by whole words where those are.
@@ -263,15 +356,18 @@ fn all_products<L: Factor>(left: &[L::Raw], right: &[L::Raw], words: &[Word]) ->
     }
 }
 
-/// The same of a stretch at most, a row after the other.
+/// The same, a row after the other.
 #[inline(always)]
 pub(super) fn single_products<L: Factor>(left: &[L::Raw], right: &[L::Raw], words: &[Word]) -> Option<i128> {
     let mut rows = [0; STRETCH_ROWS + 1];
-    let count = list(words, &mut rows);
     let mut sum = 0i128;
-    for &row in &rows[..count] {
-        let (Some(left), Some(right)) = (left.get(usize::from(row)), right.get(usize::from(row))) else { break };
-        sum = sum.wrapping_add(L::product(*left, *right)?);
+    let stretches = left.chunks(STRETCH_ROWS).zip(right.chunks(STRETCH_ROWS)).zip(words.chunks(STRETCH_WORDS));
+    for ((left, right), words) in stretches {
+        let count = list(words, &mut rows);
+        for &row in &rows[..count] {
+            let (Some(left), Some(right)) = (left.get(usize::from(row)), right.get(usize::from(row))) else { break };
+            sum = sum.wrapping_add(L::product(*left, *right)?);
+        }
     }
     Some(sum)
 }

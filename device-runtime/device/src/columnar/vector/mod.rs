@@ -244,6 +244,11 @@ pub(super) fn count(selected: &[Word]) -> u64 {
     dispatch::count(InstructionSet::best(), selected)
 }
 
+/// Leaves the rows that other words have, too; returns how many those are.
+pub(super) fn intersect(selected: &mut [Word], others: &[Word]) -> u64 {
+    dispatch::intersect(InstructionSet::best(), selected, others)
+}
+
 /// The other rows of the first `rows`, of which `bitmap` has exactly as many words as they need.
 pub(super) fn negate(bitmap: &mut [Word], rows: usize) {
     for word in &mut *bitmap {

@@ -1,7 +1,7 @@
 //! Products of two values, and of 64 pairs at once.
 
 use super::lanes::{I64, I128, Lane, U64};
-use super::loops::{BYTE_ROWS, Instructions, WORD_ROWS, Word, gather, single_products};
+use super::loops::{BYTE_ROWS, Instructions, WORD_ROWS, Word, for_each_bit, occupied, single_products};
 
 /// Most bits that a product may have for 64 of them to be added up in 64 bits.
 const PRODUCT_BITS_MAX: u32 = 56;
@@ -36,7 +36,7 @@ macro_rules! wrapping {
 
             #[inline(always)]
             fn few_products<S: Instructions>(left: &[[u8; 8]], right: &[[u8; 8]], words: &[Word]) -> Option<i128> {
-                if S::HAS_WIDE_PRODUCTS {
+                if S::HAS_WIDE_VECTORS {
                     return Some(i128::from(by_bytes::<S>(left, right, words)));
                 }
                 single_products::<Self>(left, right, words)
@@ -90,16 +90,11 @@ fn by_bytes<S: Instructions>(left: &[[u8; 8]], right: &[[u8; 8]], words: &[Word]
     let mut sums = [0u64; BYTE_ROWS];
     let blocks = left.chunks(WORD_ROWS).zip(right.chunks(WORD_ROWS)).zip(bytes.chunks(WORD_ROWS));
     for ((left, right), bytes) in blocks {
-        let mut some = u64::from_le_bytes(match bytes.as_array::<WORD_ROWS>() {
-            Some(bytes) => gather::<S>(bytes.iter().map(|byte| *byte != 0)),
-            None => gather::<S>(bytes.iter().map(|byte| *byte != 0)),
+        for_each_bit(occupied::<S>(bytes), |at| {
+            if let (Some(left), Some(right), Some(byte)) = (left.get(at), right.get(at), bytes.get(at)) {
+                S::add_products(&mut sums, left, right, *byte);
+            }
         });
-        while some != 0 {
-            let at = some.trailing_zeros() as usize;
-            let (Some(left), Some(right), Some(byte)) = (left.get(at), right.get(at), bytes.get(at)) else { break };
-            S::add_products(&mut sums, left, right, *byte);
-            some &= some - 1;
-        }
     }
     let mut sum = sums.into_iter().fold(0, u64::wrapping_add);
     for (row, (left, right)) in left_rest.iter().zip(right_rest).enumerate() {
