@@ -225,7 +225,7 @@ impl Layout {
     /// Writes the columns' addresses for an entry point; what it does not name stays 0.
     fn write_columns(&self, index: usize, entry: &EntryPoint, input: &mut [u8]) {
         let table = self.column_table(index).of_mut(input).as_chunks_mut::<{ COLUMN_LEN as usize }>().0;
-        for &column in entry.handles.iter().chain(&entry.loads) {
+        for &column in &entry.handles {
             write_pair(0, self.columns[column as usize].validity.address, &mut table[column as usize]);
         }
         for &column in &entry.loads {

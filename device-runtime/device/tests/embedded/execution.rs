@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int64
 use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::{Decimal128Type, Int64Type};
 use nearside_device::{Config, DeviceError, Embedded, MorselId, Options, RowGroups};
+use nearside_programs::abi::columnar::BATCH_ROWS_MAX;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -180,6 +181,33 @@ async fn the_interpreter_does_the_same() {
     let interpreted = execute(&*device, request).await.unwrap();
     assert_eq!(compiled.rows(), interpreted.rows());
     assert_eq!(compiled.ledger.work.morsels, interpreted.ledger.work.morsels);
+}
+
+/// A filter and an aggregate over one column, NULLs in it, are made together: as the conjuncts' rows say, and counted in the ledger; also if no row passes.
+#[tokio::test]
+async fn a_filter_and_its_aggregate_together() {
+    let table = table();
+    let device = table.device();
+    let all = lines(ROWS);
+    let prices: Vec<i128> = all.column(2).as_primitive::<Decimal128Type>().iter().flatten().collect();
+    for limit in [500_000_i128, 2_000_000, 0] {
+        let passed: Vec<i128> = prices.iter().copied().filter(|price| *price < limit).collect();
+        let literal = format!("{}.{:02}d(12,2)", limit / 100, limit % 100);
+        let fragment = format!("{SCAN} | filter p < {literal} | aggregate n: count(*), least: min(p)");
+        for interpreter in [false, true] {
+            let mut request = table.request(&*device, &fragment).await;
+            request.options = Options { interpreter, ..Options::default() };
+            let answer = execute(&*device, request).await.unwrap();
+            let (count, least) =
+                answer.rows().columns()[..2].split_first().map(|(n, rest)| (n.clone(), rest[0].clone())).unwrap();
+            assert_eq!(count.as_primitive::<Int64Type>().iter().flatten().sum::<i64>(), passed.len() as i64, "{limit}");
+            assert_eq!(least.as_primitive::<Decimal128Type>().iter().flatten().min(), passed.iter().min().copied(), "{limit}");
+            let morsels = &answer.ledger.work.morsels;
+            assert_eq!(morsels.iter().map(|morsel| morsel.rows_selected).sum::<u64>(), passed.len() as u64, "{limit}");
+            let batches = |rows: u64| rows.div_ceil(u64::from(BATCH_ROWS_MAX));
+            assert!(morsels.iter().all(|morsel| morsel.calls == batches(morsel.rows_considered)), "{limit}: one call a batch");
+        }
+    }
 }
 
 /// With a limit so many rows leave, the first ones, and the rest of the file is not read.
