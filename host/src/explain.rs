@@ -119,10 +119,7 @@ fn entry_points(object: &Object, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = manifest.notes.get(&function.start).map_or("", |note| note.split("; ").next().unwrap_or_default());
         write!(f, "\n      {} by {means}: {what}", entry.general)?;
     }
-    match &manifest.filter_main {
-        Some(entry) => write!(f, "\n      {}: all of these in one call", entry.general),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// `EXPLAIN VERBOSE`: the fragment and its program with column names; after `EXPLAIN ANALYZE VERBOSE` how often each block ran.

@@ -40,40 +40,18 @@ fn q6() {
         })
         .collect();
     let all = Capabilities::all();
-    // In byte code, everything but the dates has a narrow version, and these values fit. Helpers need none, and do all of it in one call.
-    for (capabilities, calls, narrow_calls) in [(&all, 1, 0), (&all.without_vector_helpers(), 4, 3)] {
+    // In byte code, everything but the dates has a narrow version, and these values fit. Helpers need none.
+    for (capabilities, narrow_calls) in [(&all, 0), (&all.without_vector_helpers(), 3)] {
         let compiled = compile(&fragment, capabilities).unwrap();
         let options = Options { backend: Backend::Jit, batch_rows: BATCH_ROWS_MAX as usize, groups_max: 1, narrow: true };
         let mut device = Device::new(&compiled, options);
         assert_eq!(device.run(&fragment, &rows), Some(evaluate(&fragment, &rows).unwrap()));
-        assert_eq!((device.counters.calls, device.counters.narrow_calls), (calls, narrow_calls));
+        assert_eq!((device.counters.calls, device.counters.narrow_calls), (4, narrow_calls));
         let manifest = compiled.object.manifest.unwrap();
         assert_eq!(manifest.selects.len(), 3, "one pass over each column");
         assert_eq!(manifest.bounds.len(), 5);
         assert_eq!(manifest.main.unwrap().narrow.is_some(), narrow_calls > 0);
-        assert_eq!(manifest.filter_main.is_some(), calls == 1);
     }
-}
-
-/// Conjuncts and `main` are one function, too, where nothing of both looks at single values, and there are no groups.
-#[test]
-fn filter_main_loads_nothing() {
-    let check = |text: &str, expected: bool| {
-        let compiled =
-            compile(&fragment(&format!("scan (a: i64 null, b: i64, s: utf8) | {text}")), &Capabilities::all()).unwrap();
-        let entry = compiled.object.manifest.unwrap().filter_main;
-        assert_eq!(entry.is_some(), expected, "{text}");
-        assert!(entry.is_none_or(|entry| entry.loads.is_empty() && entry.narrow.is_none()), "{text}");
-    };
-    check("filter a > 5 and a < 9 | filter b <> 3 | aggregate t: sum(a), n: count(*)", true);
-    check("filter a > 5 | filter s like 'x%' | aggregate n: count(b)", true);
-    check("filter a > 5 or b > 5 | filter a is not null | aggregate n: count(*)", true);
-    check("filter a > 5 | filter a + b > 5 | aggregate n: count(*)", false);
-    check("filter a > 5 | aggregate t: sum(a + b)", false);
-    check("filter a > 5 | aggregate t: min(s)", true);
-    check("filter a > 5 | group by b | aggregate t: sum(a)", false);
-    check("filter a > 5 | emit a", false);
-    check("aggregate t: sum(a)", false);
 }
 
 /// The helpers each conjunct calls; none where some of it needs single rows, or the device lacks one.

@@ -95,31 +95,6 @@ fn entry_points_are_checked() {
     proof(vec![RangeStep::Constant(0); 1025], "1025 steps of a proof; the limit is 1024");
 }
 
-/// Only an aggregate without keys has its conjuncts in `main`, and then by helpers alone.
-#[test]
-fn filter_main_is_checked() {
-    let ungrouped = |change: fn(&mut EntryPoint)| {
-        let mut entry = EntryPoint { general: "f".into(), narrow: None, loads: vec![], handles: vec![0, 2], scratch_bitmaps: 0 };
-        change(&mut entry);
-        let mut manifest = Manifest { filter_main: Some(entry), ..aggregate() };
-        let Output::Aggregate { keys, .. } = &mut manifest.output else { unreachable!() };
-        keys.clear();
-        manifest
-    };
-    ungrouped(|_| ()).check(&object()).unwrap();
-    let check =
-        |change, message: &str| assert_eq!(refusal(ungrouped(change), |_| ()), format!("manifest: filter_main {message}"));
-    check(|e| e.loads = vec![1], "loads columns");
-    check(|e| e.narrow = Some(Narrow { symbol: "g".into(), proof: vec![] }), "loads columns");
-    assert_eq!(refusal(ungrouped(|e| e.general = "h".into()), |_| ()), "manifest: filter_main: no function is named `h`");
-    assert_eq!(refusal(ungrouped(|e| e.handles = vec![4]), |_| ()), "manifest: filter_main: column 4 of 4");
-    let entry = ungrouped(|_| ()).filter_main;
-    for manifest in [aggregate(), projection()] {
-        let given = Manifest { filter_main: entry.clone(), ..manifest };
-        assert_eq!(refusal(given, |_| ()), "manifest: filter_main is not of an aggregate without keys");
-    }
-}
-
 #[test]
 fn outputs_are_checked() {
     let check = |columns: Vec<OutputColumn>, message: &str| {

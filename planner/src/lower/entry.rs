@@ -1,10 +1,7 @@
 //! Entry points: the functions of one, general and narrow, and what the manifest says of it.
 
-use std::collections::BTreeSet;
-
 use nearside_programs::Builder;
-use nearside_programs::isa::Reg;
-use nearside_programs::manifest::{Bound, EntryPoint, Narrow, Output};
+use nearside_programs::manifest::{Bound, EntryPoint, Narrow};
 
 use super::bounds::bounds;
 use super::function::{Body, Signature, append};
@@ -92,34 +89,6 @@ impl<'a> Context<'a> {
             loads: reads.loads.iter().copied().collect(),
             handles: reads.handles_only(),
             scratch_bitmaps: if is_in_place { 0 } else { bitmaps.len() as u32 },
-        })
-    }
-
-    /// Conjuncts and `main` in one function, for an aggregate without groups of which nothing looks at single values.
-    pub(super) fn filter_main(
-        &mut self,
-        selects: &[EntryPoint],
-        main: Option<&EntryPoint>,
-        output: &Output,
-    ) -> Option<EntryPoint> {
-        let is_ungrouped = matches!(output, Output::Aggregate { keys, .. } if keys.is_empty());
-        let parts: Vec<&EntryPoint> = selects.iter().chain(main).collect();
-        if selects.is_empty() || !is_ungrouped || parts.iter().any(|part| !part.loads.is_empty() || part.narrow.is_some()) {
-            return None;
-        }
-        let symbol = "filter_main";
-        self.builder.note("all of the above").function(symbol).mov(Reg::R6, Reg::R1);
-        for part in &parts {
-            self.builder.mov(Reg::R1, Reg::R6).call_function(&part.general);
-        }
-        self.builder.exit();
-        let handles: BTreeSet<u32> = parts.iter().flat_map(|part| &part.handles).copied().collect();
-        Some(EntryPoint {
-            general: symbol.to_owned(),
-            narrow: None,
-            loads: Vec::new(),
-            handles: handles.into_iter().collect(),
-            scratch_bitmaps: parts.iter().map(|part| part.scratch_bitmaps).max().unwrap_or_default(),
         })
     }
 

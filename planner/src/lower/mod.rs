@@ -61,7 +61,6 @@ pub fn compile(fragment: &Fragment, capabilities: &Capabilities) -> Result<Compi
     let mut context = Context::new(&fragment.columns, capabilities);
     let (selects, bounds) = context.filter(&fragment.filter)?;
     let (main, output) = context.output(&fragment.output)?;
-    let filter_main = context.filter_main(&selects, main.as_ref(), &output);
     let Context { builder, literals, .. } = context;
     let manifest = Manifest {
         target: Target::Columnar,
@@ -71,7 +70,6 @@ pub fn compile(fragment: &Fragment, capabilities: &Capabilities) -> Result<Compi
         bounds,
         selects,
         main,
-        filter_main,
         output,
         notes: Default::default(),
     };

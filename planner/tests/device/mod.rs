@@ -89,15 +89,6 @@ impl<'a> Device<'a> {
         let mut groups = Groups::new(self.manifest, self.options.groups_max);
         let mut result: Vec<Vec<Scalar>> = Vec::new();
         for rows in rows.chunks(self.options.batch_rows) {
-            // Where there is one, half of the runs take it.
-            if let Some(both) = self.manifest.filter_main.as_ref().filter(|_| self.options.narrow) {
-                let mut batch = Batch::new(self.manifest, self.compiled, rows, self.options.groups_max);
-                batch.begin_select();
-                let end = self.call(both, &mut batch, &mut groups)?;
-                assert_eq!(end, rows.len());
-                batch.end_select();
-                continue;
-            }
             let mut batch = self.selected(rows)?;
             let mut first = 0;
             loop {

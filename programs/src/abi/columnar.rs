@@ -9,8 +9,8 @@
 //!   what lies beyond `row_count` is zero. The element of a NULL row is unspecified but readable.
 //! - `select` takes rows out of `result`, which is `selection`, too: all words up to `row_count` become what they were AND the conjunct. A row is selected if the
 //!   conjunct is true, not if it is NULL. What else reads `selection` then, helpers among it, sees what is left.
-//! - `main` cannot write `selection`.
-//! - `filter_main` is all conjuncts, and then `main`, in one call: it takes rows out of `result`, which is `selection`, too, and accumulates what is left.
+//! - `main` cannot write `selection`. In an aggregate without keys, if no entry point loads a column, a device may run it after all conjuncts in the context that those had: then
+//!   `selection` is still `result`, which `main` leaves alone.
 //! - `main` of a projection writes each computed column's values and validity, aligned with the rows; rows that are not selected may hold anything.
 //!   Decimals are 16 bytes wide there, also in a narrow version.
 //! - `main` of an aggregate writes computed keys (if any), calls `group_ids` (if there are keys; else every row is group 0), and updates the accumulators of the

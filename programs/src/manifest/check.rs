@@ -45,8 +45,6 @@ pub enum Place {
     Select(usize),
     /// [`Manifest::main`].
     Main,
-    /// [`Manifest::filter_main`].
-    FilterMain,
     /// A column of a projection.
     Output(usize),
     /// A group key.
@@ -67,7 +65,6 @@ impl fmt::Display for Place {
             Self::Bound(index) => write!(f, "bound {index}"),
             Self::Select(index) => write!(f, "select {index}"),
             Self::Main => f.write_str("main"),
-            Self::FilterMain => f.write_str("filter_main"),
             Self::Output(index) => write!(f, "output {index}"),
             Self::Key(index) => write!(f, "key {index}"),
             Self::Accumulator(index) => write!(f, "accumulator {index}"),
@@ -174,9 +171,6 @@ impl Manifest {
         if let Some(main) = &self.main {
             self.check_entry_point(Place::Main, main, object)?;
         }
-        if let Some(entry) = &self.filter_main {
-            self.check_filter_main(entry, object)?;
-        }
         match &self.output {
             Output::Project(columns) => self.check_projection(columns)?,
             Output::Aggregate { keys, accumulators, states } => self.check_aggregate(keys, accumulators, states)?,
@@ -248,17 +242,6 @@ impl Manifest {
             Some(narrow) => self.check_narrow(place, narrow, object),
             None => Ok(()),
         }
-    }
-
-    fn check_filter_main(&self, entry: &EntryPoint, object: &Object) -> Result<()> {
-        let place = Place::FilterMain;
-        if !matches!(&self.output, Output::Aggregate { keys, .. } if keys.is_empty()) {
-            return Err(ManifestError::Incoherent { place, problem: "is not of an aggregate without keys" });
-        }
-        if !entry.loads.is_empty() || entry.narrow.is_some() {
-            return Err(ManifestError::Incoherent { place, problem: "loads columns" });
-        }
-        self.check_entry_point(place, entry, object)
     }
 
     fn check_narrow(&self, place: Place, narrow: &Narrow, object: &Object) -> Result<()> {

@@ -32,9 +32,9 @@ pub enum Target {
 }
 
 impl Manifest {
-    /// All of them: conjuncts, `main`, and both in one.
+    /// All of them: the conjuncts', and `main`.
     pub fn entry_points(&self) -> impl Iterator<Item = &EntryPoint> {
-        self.selects.iter().chain(&self.main).chain(&self.filter_main)
+        self.selects.iter().chain(&self.main)
     }
 }
 
@@ -68,9 +68,6 @@ pub struct Manifest {
     pub selects: Vec<EntryPoint>,
     /// What is made of the selected rows. `None` in an aggregate or computed projection is refused; a projection of plain columns has none.
     pub main: Option<EntryPoint>,
-    /// All conjuncts and `main` in one, for batches that have the columns of all. Only of an aggregate without keys, and where nothing is loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_main: Option<EntryPoint>,
     /// What leaves the device.
     pub output: Output,
     /// Remarks by instruction slot, for people: column names, source expressions. Not part of the digest.

@@ -29,7 +29,6 @@ fn manifest() -> Manifest {
             scratch_bitmaps: 1,
         }],
         main: None,
-        filter_main: None,
         output: Output::Project(vec![OutputColumn {
             name: "k".into(),
             source: OutputSource::Column(0),

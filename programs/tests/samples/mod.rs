@@ -47,7 +47,6 @@ pub(crate) fn aggregate() -> Manifest {
         ],
         selects: vec![entry_point("f")],
         main: Some(EntryPoint { narrow: Some(Narrow { symbol: "g".into(), proof }), ..entry_point("f") }),
-        filter_main: None,
         output: Output::Aggregate {
             keys: vec![
                 output(OutputSource::Computed(1), ValueType::Bool),

@@ -6,7 +6,7 @@
 
 use nearside_engine::{Access, REGION_UNIT, Region};
 use nearside_programs::abi::columnar::{self, BATCH_ROWS_MAX, BITMAP_LEN, COLUMN_LEN, CONTEXT_LEN};
-use nearside_programs::manifest::{EntryPoint, Manifest, Output, OutputSource};
+use nearside_programs::manifest::{Manifest, Output, OutputSource};
 use nearside_programs::{Parameters, ValueType};
 
 use crate::DeviceError;
@@ -68,7 +68,7 @@ pub(super) struct AccumulatorPlace {
 pub(super) struct Layout {
     pub(super) regions: Vec<Region>,
     pub(super) context: Place,
-    /// A table of all columns for each entry point.
+    /// A table of all columns for each entry point, and one for all of them in one call.
     column_tables: Place,
     pub(super) output_table: Place,
     pub(super) accumulator_table: Place,
@@ -125,7 +125,7 @@ impl Layout {
 
         let mut input = Cursor { start: REGION_UNIT, used: 0 };
         let context = input.take(u64::from(CONTEXT_LEN))?;
-        let column_tables = input.take(table(manifest.columns.len() * manifest.entry_points().count(), COLUMN_LEN))?;
+        let column_tables = input.take(table(manifest.columns.len() * (manifest.entry_points().count() + 1), COLUMN_LEN))?;
         let output_table = input.take(table(computed.len(), COLUMN_LEN))?;
         let accumulator_table = input.take(table(accumulators.len(), 4))?;
         let selection = input.take(bitmap)?;
@@ -189,7 +189,8 @@ impl Layout {
             out.copy_from_slice(&slot.0.to_le_bytes());
         }
         for (index, entry) in manifest.entry_points().enumerate() {
-            self.write_columns(index, entry, input);
+            self.write_columns(index, &entry.handles, &entry.loads, input);
+            self.write_columns(manifest.entry_points().count(), &entry.handles, &[], input);
         }
         let table = self.output_table.of_mut(input).chunks_exact_mut(COLUMN_LEN as usize);
         for (output, out) in self.outputs.iter().zip(table) {
@@ -211,7 +212,7 @@ impl Layout {
             (columnar::SELECTION, call.selection),
             (columnar::RESULT, self.result.address),
             (columnar::PARAMETERS, self.parameters.address),
-            (columnar::COLUMNS, self.column_table(call.entry).address),
+            (columnar::COLUMNS, self.column_table(call.table).address),
             (columnar::OUTPUTS, self.output_table.address),
             (columnar::GROUP_IDS, self.group_ids.address),
             (columnar::ACCUMULATORS, self.accumulator_table.address),
@@ -222,23 +223,22 @@ impl Layout {
         }
     }
 
-    /// Writes the columns' addresses for an entry point; what it does not name stays 0.
-    fn write_columns(&self, index: usize, entry: &EntryPoint, input: &mut [u8]) {
-        let table = self.column_table(index).of_mut(input).as_chunks_mut::<{ COLUMN_LEN as usize }>().0;
-        for &column in &entry.handles {
+    /// Writes columns' addresses into a table; what nothing names stays 0.
+    fn write_columns(&self, table: usize, handles: &[u32], loads: &[u32], input: &mut [u8]) {
+        let table = self.column_table(table).of_mut(input).as_chunks_mut::<{ COLUMN_LEN as usize }>().0;
+        for &column in handles {
             write_pair(0, self.columns[column as usize].validity.address, &mut table[column as usize]);
         }
-        for &column in &entry.loads {
+        for &column in loads {
             let place = self.columns[column as usize];
             write_pair(place.values.address, place.validity.address, &mut table[column as usize]);
         }
     }
 
-    /// Where the columns' addresses are for an entry point.
-    fn column_table(&self, entry: usize) -> Place {
+    fn column_table(&self, index: usize) -> Place {
         let Place { offset, address, .. } = self.column_tables;
         let len = self.columns.len() * COLUMN_LEN as usize;
-        Place { offset: offset + entry * len, address: address + (entry * len) as u32, len }
+        Place { offset: offset + index * len, address: address + (index * len) as u32, len }
     }
 
     /// Groups that all accumulators have room for in a cage whose accumulators have `len` bytes each.
@@ -250,8 +250,8 @@ impl Layout {
 
 /// What the context of one call says beside addresses that never change.
 pub(super) struct Call {
-    /// Number of the entry point.
-    pub(super) entry: usize,
+    /// Number of the table of columns.
+    pub(super) table: usize,
     /// Address of the bitmap with the rows to look at.
     pub(super) selection: u32,
     pub(super) row_count: u32,

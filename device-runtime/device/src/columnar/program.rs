@@ -29,6 +29,7 @@ pub struct Program {
     code: Vec<Slot>,
     pub(super) selects: Vec<Entry>,
     pub(super) main: Option<Entry>,
+    /// Conjuncts and `main` in one call, for an aggregate without groups of which nothing looks at single values.
     pub(super) filter_main: Option<Entry>,
     main_columns: Vec<u32>,
     /// What the process' cache of compiled code knows it by.
@@ -42,10 +43,12 @@ pub struct Program {
 
 /// An entry point with its symbols resolved.
 pub(super) struct Entry {
-    /// Its number among the manifest's.
-    pub(super) index: usize,
+    /// Number of its table of columns.
+    pub(super) table: usize,
     /// First slot of the general version.
     pub(super) general: u32,
+    /// First slots of what runs after it, in the same call.
+    pub(super) then: Vec<u32>,
     /// First slot of the narrow version, and what proves it.
     pub(super) narrow: Option<(u32, Vec<RangeStep>)>,
     /// Columns whose values are in the cage, ascending.
@@ -73,11 +76,12 @@ impl Program {
         }
         let key = CodeKey { digest: object.digest(), target: manifest.target };
         let digest = ProgramDigest(key.digest.iter().map(|byte| format!("{byte:02x}")).collect());
-        let mut index = 0..;
-        let mut resolve = |entry| Entry::resolve(index.next().unwrap_or_default(), entry, &object);
-        let selects = manifest.selects.iter().map(&mut resolve).collect::<Result<_, _>>()?;
+        let mut table = 0..;
+        let mut resolve = |entry| Entry::resolve(table.next().unwrap_or_default(), entry, &object);
+        let selects = manifest.selects.iter().map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
         let main = manifest.main.as_ref().map(&mut resolve).transpose()?;
-        let filter_main = manifest.filter_main.as_ref().map(&mut resolve).transpose()?;
+        let is_ungrouped = matches!(&manifest.output, Output::Aggregate { keys, .. } if keys.is_empty());
+        let filter_main = main.as_ref().filter(|_| is_ungrouped).and_then(|main| Entry::after(&selects, main));
         let main_columns = columns_of_main(&manifest);
         Ok(Self {
             manifest,
@@ -202,7 +206,7 @@ impl Program {
     }
 
     fn entries(&self) -> Vec<u32> {
-        let entries = self.selects.iter().chain(&self.main).chain(&self.filter_main);
+        let entries = self.selects.iter().chain(&self.main);
         let mut starts: Vec<u32> =
             entries.flat_map(|entry| [Some(entry.general), entry.narrow.as_ref().map(|(start, _)| *start)]).flatten().collect();
         starts.sort_unstable();
@@ -218,7 +222,7 @@ impl std::fmt::Debug for Program {
 }
 
 impl Entry {
-    fn resolve(index: usize, entry: &EntryPoint, object: &Object) -> Result<Self, DeviceError> {
+    fn resolve(table: usize, entry: &EntryPoint, object: &Object) -> Result<Self, DeviceError> {
         let start = |name: &str| {
             let missing = || DeviceError::BadProgram { reason: format!("there is no function {name}") };
             object.function(name).map(|function| function.start).ok_or_else(missing)
@@ -226,7 +230,19 @@ impl Entry {
         let narrow = entry.narrow.as_ref().map(|narrow| Ok((start(&narrow.symbol)?, narrow.proof.clone()))).transpose()?;
         let loads = ascending(entry.loads.iter().copied());
         let named = ascending(entry.loads.iter().chain(&entry.handles).copied());
-        Ok(Self { index, general: start(&entry.general)?, narrow, loads, named })
+        Ok(Self { table, general: start(&entry.general)?, then: Vec::new(), narrow, loads, named })
+    }
+
+    /// Conjuncts and then `main`, if all of them work on whole columns.
+    fn after(selects: &[Self], main: &Self) -> Option<Self> {
+        let (first, others) = selects.split_first()?;
+        let entries = selects.iter().chain([main]);
+        if entries.clone().any(|entry| !entry.loads.is_empty() || entry.narrow.is_some()) {
+            return None;
+        }
+        let then = others.iter().chain([main]).map(|entry| entry.general).collect();
+        let named = ascending(entries.clone().flat_map(|entry| entry.named.iter().copied()));
+        Some(Self { table: entries.count(), general: first.general, then, narrow: None, loads: Vec::new(), named })
     }
 }
 

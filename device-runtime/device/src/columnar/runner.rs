@@ -84,7 +84,7 @@ pub(super) struct Arguments {
 
 /// What a call returned.
 pub(super) struct Returned {
-    /// r0: the end of the rows consumed, as the program says.
+    /// r0: the end of the rows consumed, as the program says, or the first of its entry points that does not consume all.
     pub(super) end: u64,
     /// The end of the rows `group_ids` mapped, if it was called.
     pub(super) mapped: Option<usize>,
@@ -183,7 +183,7 @@ impl Runner {
         self.cage.grow(index, len).map_err(|error| DeviceError::Busy { reason: error.to_string() })
     }
 
-    /// Runs an entry point over a loaded batch whose selection is in the cage.
+    /// Runs an entry point, and what it says runs then, over a loaded batch whose selection is in the cage.
     ///
     /// # Errors
     /// [`DeviceError::Trap`], also if the program leaves a row to the host.
@@ -200,7 +200,7 @@ impl Runner {
             module.as_ref().ok_or_else(|| DeviceError::Internal { reason: "a program without code was called".into() })?;
         let Arguments { version, first, capacity, selection } = *arguments;
         let context = Call {
-            entry: entry.index,
+            table: entry.table,
             selection,
             row_count: batch.rows as u32,
             first_row: first as u32,
@@ -208,7 +208,7 @@ impl Runner {
         };
         layout.write_context(&context, cage.region_mut(INPUT));
         let context_address = u64::from(layout.context.address);
-        counters.calls += 1;
+        counters.calls += 1 + entry.then.len() as u64;
         counters.narrow_calls += u64::from(version.is_narrow);
         let helper_ns = counters.helper_ns;
         let mut helpers = BatchHelpers {
@@ -228,10 +228,10 @@ impl Runner {
         let mut fuel = Fuel(budget);
         let begin = stopwatch.begin();
         let registers = [context_address, 0, 0, 0, 0];
-        let result = match blocks {
-            None => module.run(cage, version.start, registers, &mut fuel, &mut helpers),
+        let mut run = |start| match blocks {
+            None => module.run(cage, start, registers, &mut fuel, &mut helpers),
             Some(blocks) => {
-                let counted = module.run_counting(cage, version.start, registers, &mut fuel, &mut helpers);
+                let counted = module.run_counting(cage, start, registers, &mut fuel, &mut helpers);
                 for block in counted.blocks {
                     let (executions, instructions) = blocks.entry(block.first_slot).or_default();
                     *executions += block.executions;
@@ -240,6 +240,12 @@ impl Runner {
                 counted.result
             }
         };
+        let mut result = run(version.start);
+        for start in &entry.then {
+            if result.as_ref().is_ok_and(|end| *end == batch.rows as u64) {
+                result = run(*start);
+            }
+        }
         let ns = stopwatch.end(begin);
         let (mapped, error) = (helpers.mapped, helpers.error);
         counters.bytecode_ns += ns.saturating_sub(counters.helper_ns - helper_ns);

@@ -60,7 +60,6 @@ async fn request(table: &Table, device: &dyn Device, wanted: SchemaRef) -> nears
         bounds: Vec::new(),
         selects: Vec::new(),
         main: None,
-        filter_main: None,
         output: Output::Project(output.collect()),
         notes: Default::default(),
     };

@@ -55,7 +55,7 @@ fn check(input: &[u8]) -> bool {
 fn generated(kind: u8, input: &[u8]) -> Object {
     let mut manifest = MANIFESTS[usize::from(kind) % MANIFESTS.len()].clone();
     manifest.notes.clear();
-    manifest.selects.iter_mut().chain(&mut manifest.main).chain(&mut manifest.filter_main).for_each(rename);
+    manifest.selects.iter_mut().chain(&mut manifest.main).for_each(rename);
     let mut generator = Generator::columnar(Choices::new(input), &REGIONS);
     generator.program();
     let functions = vec![Function::new(FUNCTION, 0, generator.slots.len() as u32)];

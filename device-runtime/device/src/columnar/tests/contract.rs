@@ -40,7 +40,6 @@ fn manifest(selects: Vec<EntryPoint>, main: Option<EntryPoint>, output: Output) 
         bounds: Vec::new(),
         selects,
         main,
-        filter_main: None,
         output,
         notes: Default::default(),
     }
@@ -233,6 +232,48 @@ fn lies_about_the_end() {
         }),
         "arithmetic overflow",
     );
+}
+
+/// Where conjuncts and `main` are one call, each of them has to get to the end, and what `main` writes into its selection does not count.
+#[test]
+fn one_call_of_all() {
+    let at_once = |ends: [i32; 3]| {
+        let part = |general: &str| EntryPoint { general: general.into(), loads: Vec::new(), ..entry() };
+        let output = Output::Aggregate {
+            keys: Vec::new(),
+            accumulators: vec![Accumulator { width: 8, initial: 0 }],
+            states: vec![State {
+                name: "n".into(),
+                value_type: ValueType::Int64,
+                source: StateSource::Accumulator(0),
+                seen: None,
+            }],
+        };
+        let loaded = loaded(manifest(vec![part("run"), part("then")], Some(part("main")), output), |code| {
+            code.load(Size::W, Reg::R2, Reg::R1, RESULT).store(Size::B, Reg::R2, 0, 0b0110).mov(Reg::R0, ends[0]).exit();
+            code.function("then").mov(Reg::R0, ends[1]).exit();
+            code.function("main").load(Size::W, Reg::R2, Reg::R1, SELECTION).load(Size::B, Reg::R3, Reg::R2, 0);
+            code.store(Size::D, Reg::R2, 0, -1).load(Size::W, Reg::R4, Reg::R1, columnar::ACCUMULATORS);
+            code.load(Size::W, Reg::R4, Reg::R4, 0).store(Size::D, Reg::R4, 0, Reg::R3).mov(Reg::R0, ends[2]).exit();
+        });
+        assert!(loaded.program.filter_main.is_some());
+        let results = engines().map(|options| {
+            let mut worker = loaded.worker(&sample().schema(), &options, 8)?;
+            loaded.aggregate_at_once(&mut worker, &sample(), Some(&BooleanBuffer::from(vec![true, true, false, true])))
+        });
+        Vec::from_iter(results)
+    };
+    for result in at_once([4; 3]) {
+        let (batches, passed) = result.unwrap();
+        assert_eq!(batches[0].column(0).as_ref(), &Int64Array::from(vec![0b0110]) as &dyn Array);
+        assert_eq!(passed, 3, "no more than was asked about");
+    }
+    for ends in [[3, 4, 4], [4, 5, 4], [4, 4, 0]] {
+        for result in at_once(ends) {
+            let Err(DeviceError::Trap { reason }) = result else { panic!("{ends:?}: {result:?}") };
+            assert!(reason.contains("as the end of its rows"), "{reason}");
+        }
+    }
 }
 
 /// Helpers look at every argument before they work.

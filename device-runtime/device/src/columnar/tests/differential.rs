@@ -105,20 +105,21 @@ fn many_batches() {
     }
 }
 
-/// Conjuncts and aggregate in one give what one after the other gives, also of a selection, and take one call a batch where nothing looks at single values and there are no groups.
+/// Conjuncts and aggregate in one give what one after the other gives, also of a selection, and that is one call where nothing looks at single values and there are no groups.
 #[test]
 fn conjuncts_and_aggregate_in_one() {
     let columns = "scan (k: i64 null, s: utf8 null) | filter k > 10 | filter s <> 'b'";
-    for (output, calls) in [
-        ("aggregate n: count(*), t: sum(k), a: min(k), b: max(k)", 3),
-        ("aggregate n: count(s)", 3),
-        ("aggregate a: min(s), b: max(s)", 3),
-        ("aggregate t: sum(k * k)", 3),
-        ("aggregate t: sum(k + 1)", 9),
-        ("group by k | aggregate n: count(*)", 9),
-        ("group by s | aggregate n: count(*), t: sum(k)", 9),
+    for (output, is_one_call) in [
+        ("aggregate n: count(*), t: sum(k), a: min(k), b: max(k)", true),
+        ("aggregate n: count(s)", true),
+        ("aggregate a: min(s), b: max(s)", true),
+        ("aggregate t: sum(k * k)", true),
+        ("aggregate t: sum(k + 1)", false),
+        ("group by k | aggregate n: count(*)", false),
+        ("group by s | aggregate n: count(*), t: sum(k)", false),
     ] {
         let (fragment, loaded) = Loaded::parse(&format!("{columns} | {output}"));
+        assert_eq!(loaded.program.filter_main.is_some(), is_one_call, "{output}");
         let table = table(&fragment.columns, &sample(5 * BATCH_ROWS / 2), Layout::Plain);
         let rows = table.num_rows();
         let some = BooleanBuffer::collect_bool(rows, |row| row % 7 != 3 && row % 1000 > 100);
@@ -131,7 +132,6 @@ fn conjuncts_and_aggregate_in_one() {
                 let expected = Vec::from_iter(one.finish().unwrap());
                 let at_once = loaded.aggregate_at_once(&mut other, &table, selection).unwrap();
                 assert_eq!(at_once, (expected, passed.count_set_bits() as u64), "{output}");
-                assert_eq!(other.take_counters().calls, calls, "{output}");
             }
         }
     }

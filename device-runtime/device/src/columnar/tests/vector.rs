@@ -152,7 +152,6 @@ fn loaded(selects: bool, output: Output, calls: impl FnOnce(&mut Builder)) -> Lo
         bounds: Vec::new(),
         selects: selects.then(|| entry.clone()).into_iter().collect(),
         main: (!selects).then_some(entry),
-        filter_main: None,
         output,
         notes: Default::default(),
     };
