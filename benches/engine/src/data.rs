@@ -31,6 +31,15 @@ const STAGGER: usize = 128;
 /// Bytes of each column that are fetched ahead: once some of a page are, the processor goes on by itself.
 const FETCHED_LEN: usize = 1024;
 
+/// Bytes that stay in the first-level cache while as many are read to be copied: columns in the second-level cache are read from there.
+const COPIED_LEN_MAX: usize = 16 << 10;
+
+/// The same of columns from memory: about as many are on their way while a program works on those before.
+const COPIED_FROM_MEMORY_LEN_MAX: usize = 4 << 10;
+
+/// No second-level cache has so many bytes to spare.
+const IN_MEMORY_LEN: usize = 16 << 20;
+
 /// Where everything is.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
@@ -105,6 +114,12 @@ impl Data {
         let batches = (0..batches).map(|batch| record_batch(step, &places, &arena, batch * rows, rows)).collect::<Result<_>>()?;
         let whole = record_batch(step, &places, &arena, 0, places.rows)?;
         Ok(Self { step, places, arena, batches, whole })
+    }
+
+    /// Rows that are copied into a sandbox at a time: a power of two, so that they are parts of a batch.
+    pub(crate) fn copied_rows(&self) -> usize {
+        let len = if self.arena.bytes().len() < IN_MEMORY_LEN { COPIED_LEN_MAX } else { COPIED_FROM_MEMORY_LEN_MAX };
+        1 << (len / self.step.row_len()).ilog2()
     }
 
     /// The bytes of a column's values in some rows.

@@ -97,7 +97,7 @@ struct Batches {
 
 impl Batches {
     fn new(data: &Arc<Data>, module: Module, kind: Kind) -> Result<Self> {
-        let places = Places::new(data.step, data.step.copied_rows());
+        let places = Places::new(data.step, data.copied_rows());
         let mut cage = cage(places.len)?;
         places.begin(data.step, cage.region_mut(0));
         let address = match kind {

@@ -13,9 +13,9 @@ use crate::steps::Step;
 const PAGE: usize = 65_536;
 
 pub(super) fn machine(data: &Arc<Data>, fuel: bool) -> Result<Box<dyn Machine>> {
-    let places = Places::new(data.step, data.step.copied_rows());
+    let places = Places::new(data.step, data.copied_rows());
     let engine = engine(fuel)?;
-    let module = Module::new(&engine, wat::parse_str(text(data.step))?).map_err(plain)?;
+    let module = Module::new(&engine, wat::parse_str(text(&places, data.step))?).map_err(plain)?;
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).map_err(plain)?;
     let run = instance.get_typed_func(&mut store, "run").map_err(plain)?;
@@ -30,7 +30,7 @@ pub(super) fn compiler(step: &'static Step) -> Box<dyn FnMut() -> Result<()>> {
     Box::new(move || {
         let (engine, wasm) = match &mut ready {
             Some(ready) => ready,
-            None => ready.insert((engine(false)?, wat::parse_str(text(step))?)),
+            None => ready.insert((engine(false)?, wat::parse_str(text(&Places::new(step, step.batch_rows), step))?)),
         };
         Module::new(engine, &*wasm).map_err(plain)?;
         Ok(())
@@ -43,8 +43,9 @@ fn engine(fuel: bool) -> Result<Engine> {
     Engine::new(&config).map_err(plain)
 }
 
-fn text(step: &Step) -> String {
-    let pages = Places::new(step, step.copied_rows()).len.div_ceil(PAGE);
+/// The step's module, with memory for these places.
+fn text(places: &Places, step: &Step) -> String {
+    let pages = places.len.div_ceil(PAGE);
     format!("(module (memory (export \"memory\") {pages}) (func (export \"run\") (param $h i32) (result i64) {}))", step.wat)
 }
 

@@ -71,15 +71,7 @@ impl Step {
     pub(crate) fn row_len(&self) -> usize {
         self.columns.iter().map(|column| column.width()).sum()
     }
-
-    /// Rows that are copied into a sandbox at a time: a power of two, so that they are parts of a batch.
-    pub(crate) fn copied_rows(&self) -> usize {
-        1 << (COPIED_LEN_MAX / self.row_len()).ilog2()
-    }
 }
-
-/// Bytes that stay in the first-level cache while as many are read to be copied: columns are read from there.
-const COPIED_LEN_MAX: usize = 16 << 10;
 
 /// All of them.
 pub(crate) fn steps() -> &'static [Step] {

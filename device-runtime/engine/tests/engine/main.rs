@@ -16,5 +16,6 @@ mod loops;
 mod maps;
 mod memory;
 mod packet;
+mod shifts;
 mod traps;
 mod verifier;
