@@ -66,25 +66,26 @@ impl Translator<'_> {
     /// What a value was shifted from, if it was, by a constant.
     fn shift(&self, value: Value) -> Option<Shift> {
         let dfg = &self.builder.func.dfg;
+        let inst = dfg.value_def(self.register(value)).inst()?;
+        let (opcode @ (Opcode::Ishl | Opcode::Ushr), &[from, count]) = (dfg.insts[inst].opcode(), dfg.inst_args(inst)) else {
+            return None;
+        };
+        let count = dfg.value_def(dfg.resolve_aliases(count)).inst()?;
+        let InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } = dfg.insts[count] else { return None };
+        let width = dfg.value_type(from).bits();
+        Some(Shift { is_left: opcode == Opcode::Ishl, from: self.register(from), count: imm.bits(), width })
+    }
+
+    /// The value that was made narrower or wider, as each instruction of 32 bits does with what it takes from a register and leaves in one.
+    fn register(&self, value: Value) -> Value {
+        let dfg = &self.builder.func.dfg;
         let mut value = dfg.resolve_aliases(value);
-        loop {
-            let inst = dfg.value_def(value).inst()?;
-            match (dfg.insts[inst].opcode(), dfg.inst_args(inst)) {
-                (Opcode::Ireduce | Opcode::Uextend, &[wider]) => value = dfg.resolve_aliases(wider),
-                (opcode @ (Opcode::Ishl | Opcode::Ushr), &[from, count]) => {
-                    let count = dfg.value_def(dfg.resolve_aliases(count)).inst()?;
-                    let InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } = dfg.insts[count] else { return None };
-                    let width = dfg.value_type(from).bits();
-                    return Some(Shift {
-                        is_left: opcode == Opcode::Ishl,
-                        from: dfg.resolve_aliases(from),
-                        count: imm.bits(),
-                        width,
-                    });
-                }
-                _ => return None,
-            }
+        while let Some(inst) = dfg.value_def(value).inst()
+            && matches!(dfg.insts[inst].opcode(), Opcode::Ireduce | Opcode::Uextend)
+        {
+            value = dfg.resolve_aliases(dfg.inst_args(inst)[0]);
         }
+        value
     }
 
     /// The anchor of `dst` afterwards, if it is moved a step from one.
