@@ -53,6 +53,10 @@ fn faults_in_any_turn() {
         for inside in TURNS {
             let outcome = program.run([end - 8 * inside, 100, u64::from(READ_WRITE) + 8, 0, 0]);
             assert!(matches!(outcome, Err(Trap::Memory { address, .. }) if u64::from(address) == end), "{inside}: {outcome:?}");
+            // With too little fuel for several turns, they are taken one by one.
+            for fuel in (10..200).step_by(9) {
+                program.run_with([end - 8 * inside, 100, u64::from(READ_WRITE) + 8, 0, 0], fuel);
+            }
         }
         // At the end of all addresses, and over it.
         for start in [u64::from(u32::MAX) - 63, u64::from(u32::MAX) - 3, u64::MAX - 31, 0x1_0000_0000 + u64::from(READ_ONLY) - 8]

@@ -239,6 +239,8 @@ impl<'a> Translator<'a> {
             self.begin(pc);
             if let (true, Some(one)) = (self.reachable, self.one_block_loops.remove(&pc)) {
                 self.begin_loop(one);
+                // Turns that were translated already have left the mark at their end.
+                self.mark(pc, Operation::Load);
             }
             if self.reachable {
                 self.instruction(pc, instruction);
